@@ -1,0 +1,65 @@
+import type { TensorType } from "../bytes/types.ts";
+import type { Plan } from "../plan/plan.ts";
+
+export type DeviceName = "reference" | "wasm";
+
+/** One step: tokens of any number of sequences, prompts and answers alike. */
+export interface Batch {
+  /** [T] token ids. Tokens of one sequence are neighbours, in ascending position. */
+  readonly tokens: Int32Array;
+  /** [T] each token's position in its sequence, from 0. */
+  readonly positions: Int32Array;
+  /** [T] which row of `pageTables` each token's sequence has. */
+  readonly slots: Int32Array;
+  /** [S] page numbers of each sequence: position p lies in page `pageTables[s][p / pagePositions | 0]`. */
+  readonly pageTables: readonly Int32Array[];
+  /** [R] indices of the tokens whose logits are wanted, ascending. */
+  readonly wanted: Int32Array;
+}
+
+/** A model packed and ready to run. */
+export interface Program {
+  /** Bytes held for weights, arena and cache together. */
+  readonly memoryBytes: number;
+  readonly threads: number;
+  /**
+   * Runs one step: writes the keys and values of its tokens to the cache.
+   *
+   * @returns logits [R · V] f32, row after row; a view that the next step overwrites
+   * @throws ClavisError `device.closed` after close, `device.failed` where the device broke
+   */
+  run(batch: Batch): Promise<Float32Array>;
+  /** Frees the memory and ends the threads. A second call does nothing. */
+  close(): Promise<void>;
+}
+
+export interface ProgramOptions {
+  /** Threads to compute with; the device may take fewer. Default: the device's choice. */
+  readonly threads?: number;
+  /** Told as the weights are read: bytes done of all. */
+  readonly progress?: (doneBytes: number, allBytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What a device says of itself. */
+export interface DeviceDescription {
+  readonly name: DeviceName;
+  /** Whether it can run here; if not, `reason` says why. */
+  readonly available: boolean;
+  readonly reason?: string;
+  /** The set of kernels in use, e.g. "relaxed-simd, shared memory". */
+  readonly kernels: string;
+  readonly threads: number;
+}
+
+/** What runs a tape. */
+export interface Device {
+  readonly name: DeviceName;
+  describe(): Promise<DeviceDescription>;
+  /** How it keeps a matrix of this type: the type itself where it computes in packed form, else what it expands to. */
+  packedType(type: TensorType): TensorType;
+  /** The kernel's name for each call of the tape, in order, for `clavis explain`. */
+  kernelNames(plan: Plan): readonly string[];
+  /** Reads and packs the plan's weights, and makes room for arena and cache. */
+  program(plan: Plan, options?: ProgramOptions): Promise<Program>;
+}
