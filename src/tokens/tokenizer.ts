@@ -1,0 +1,175 @@
+import type { Metadata } from "../bytes/metadata.ts";
+import { BytePair } from "./byte-pair.ts";
+import * as errors from "./errors.ts";
+import type { Family } from "./family.ts";
+import { IdList } from "./id-list.ts";
+import { SpecialTokens } from "./special-tokens.ts";
+import { readVocabulary, TokenType, type Vocabulary } from "./vocabulary.ts";
+
+export interface EncodeOptions {
+  /** Recognise control tokens such as `<|im_end|>` written in the text. Default false. */
+  readonly special?: boolean;
+  /** Add bos and eos as the model wants them. Default false. */
+  readonly addSpecial?: boolean;
+}
+
+export interface DecodeOptions {
+  /** Show control tokens as their text. Default false: they are left out. */
+  readonly special?: boolean;
+}
+
+/** Text ↔ token ids, as a model's own vocabulary has it. */
+export interface Tokenizer {
+  readonly kind: "bpe" | "spm" | "unigram" | "wordpiece";
+  readonly vocabularySize: number;
+  readonly bos?: number;
+  readonly eos?: number;
+  /** Every token that ends an answer: eos, end of turn, end of message. */
+  readonly endTokens: ReadonlySet<number>;
+  /** Whether encoding puts a space before the text, which decoding takes away again. */
+  readonly addsSpacePrefix: boolean;
+
+  /**
+   * The ids of a text. Lone surrogates become U+FFFD. Takes time linear in the text's length (times
+   * a logarithm), whatever the text.
+   *
+   * @throws ClavisError `tokens.no_token` where the vocabulary cannot spell the text
+   */
+  encode(text: string, options?: EncodeOptions): Int32Array;
+
+  /**
+   * The text of ids; bytes that are not UTF-8 become U+FFFD.
+   *
+   * @throws ClavisError `tokens.id` for an id outside the vocabulary
+   */
+  decode(ids: Iterable<number>, options?: DecodeOptions): string;
+
+  /**
+   * The raw bytes that a token stands for; empty for control tokens. Do not write to it.
+   *
+   * @throws ClavisError `tokens.id` for an id outside the vocabulary
+   */
+  bytes(id: number): Uint8Array;
+
+  /**
+   * The vocabulary's own text of a token, e.g. "Ġthe".
+   *
+   * @throws ClavisError `tokens.id` for an id outside the vocabulary
+   */
+  text(id: number): string;
+
+  /**
+   * Whether a token steers the model and is no part of its text.
+   *
+   * @throws ClavisError `tokens.id` for an id outside the vocabulary
+   */
+  isControl(id: number): boolean;
+}
+
+const families: Record<string, (vocabulary: Vocabulary, metadata: Metadata) => Family> = {
+  gpt2: (vocabulary, metadata) => new BytePair(vocabulary, metadata),
+};
+
+/**
+ * The tokenizer that a model file describes under tokenizer.ggml.*.
+ *
+ * @throws ClavisError `tokens.model` or `tokens.pre` for a tokenizer that is not supported, other
+ *   `tokens.*` for a vocabulary that contradicts itself, `gguf.metadata_*` for missing keys
+ */
+export function createTokenizer(metadata: Metadata): Tokenizer {
+  const model = metadata.string("tokenizer.ggml.model");
+  if (!Object.hasOwn(families, model)) throw errors.unknownModel(model, Object.keys(families));
+  const vocabulary = readVocabulary(metadata);
+  return new VocabularyTokenizer(vocabulary, families[model](vocabulary, metadata), metadata);
+}
+
+const nothing = new Uint8Array(0);
+
+class VocabularyTokenizer implements Tokenizer {
+  readonly kind: Tokenizer["kind"];
+  readonly vocabularySize: number;
+  readonly bos?: number;
+  readonly eos?: number;
+  readonly endTokens: ReadonlySet<number>;
+  readonly addsSpacePrefix: boolean;
+  private readonly vocabulary: Vocabulary;
+  private readonly family: Family;
+  private readonly specialTokens: SpecialTokens;
+  private readonly addsBos: boolean;
+  private readonly addsEos: boolean;
+  private readonly addsSeparator: boolean;
+  /** Bytes of the tokens asked for so far. */
+  private readonly known: (Uint8Array | undefined)[] = [];
+
+  constructor(vocabulary: Vocabulary, family: Family, metadata: Metadata) {
+    this.kind = family.kind;
+    this.vocabularySize = vocabulary.texts.length;
+    this.bos = vocabulary.bos;
+    this.eos = vocabulary.eos;
+    this.endTokens = vocabulary.endTokens;
+    this.addsSpacePrefix = family.addsSpacePrefix;
+    this.vocabulary = vocabulary;
+    this.family = family;
+    this.specialTokens = new SpecialTokens(vocabulary);
+    this.addsBos = metadata.optionalBoolean("tokenizer.ggml.add_bos_token") ?? family.addsBos;
+    this.addsEos = metadata.optionalBoolean("tokenizer.ggml.add_eos_token") ?? family.addsEos;
+    this.addsSeparator =
+      metadata.optionalBoolean("tokenizer.ggml.add_sep_token") ?? family.kind === "wordpiece";
+  }
+
+  encode(text: string, { special = false, addSpecial = false }: EncodeOptions = {}): Int32Array {
+    const whole = text.replace(/\p{Surrogate}/gu, "\ufffd");
+    const ids = new IdList();
+    if (addSpecial && this.addsBos && this.bos !== undefined) ids.push(this.bos);
+    let first = true;
+    this.specialTokens.split(
+      whole,
+      special,
+      (start, end) => {
+        this.family.encode(whole.slice(start, end), first, ids);
+        first = false;
+      },
+      (id) => {
+        ids.push(id);
+        first = true;
+      },
+    );
+    if (addSpecial && this.addsSeparator && this.vocabulary.separator !== undefined) {
+      ids.push(this.vocabulary.separator);
+    } else if (addSpecial && this.addsEos && this.eos !== undefined) ids.push(this.eos);
+    return ids.copy();
+  }
+
+  decode(ids: Iterable<number>, { special = false }: DecodeOptions = {}): string {
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    let text = "";
+    for (const id of ids) {
+      if (special && this.isControl(id)) text += decoder.decode() + this.vocabulary.texts[id];
+      else text += decoder.decode(this.bytes(id), { stream: true });
+    }
+    text += decoder.decode();
+    return this.addsSpacePrefix && text.startsWith(" ") ? text.slice(1) : text;
+  }
+
+  bytes(id: number): Uint8Array {
+    if (this.isControl(id)) return nothing;
+    return (this.known[id] ??= this.family.bytes(id));
+  }
+
+  text(id: number): string {
+    this.check(id);
+    return this.vocabulary.texts[id];
+  }
+
+  isControl(id: number): boolean {
+    this.check(id);
+    const type = this.vocabulary.types[id];
+    return type === TokenType.control || type === TokenType.unknown;
+  }
+
+  private check(id: number): void {
+    if (!(Number.isInteger(id) && id >= 0 && id < this.vocabularySize)) {
+      throw errors.idOutOfRange(id, this.vocabularySize);
+    }
+  }
+}
