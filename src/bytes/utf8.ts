@@ -1,6 +1,8 @@
 /** Longer runs go to the platform's decoder, which has a fixed cost of about a microsecond. */
 const longest = 128;
 const units = new Uint16Array(longest);
+/** A plain array per length: V8 makes a string from one four times as fast as from a typed array. */
+const lists: number[][] = [];
 const platform = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
@@ -43,5 +45,7 @@ export function decodeUtf8(bytes: Uint8Array, at: number, length: number): strin
       units[count++] = 0xdc00 + (point & 0x3ff);
     }
   }
-  return String.fromCharCode.apply(null, units.subarray(0, count) as unknown as number[]);
+  const list = (lists[count] ??= new Array(count).fill(0));
+  for (let i = 0; i < count; i++) list[i] = units[i];
+  return String.fromCharCode.apply(null, list);
 }
