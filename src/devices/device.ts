@@ -1,3 +1,4 @@
+import { isIntegerType } from "../bytes/integer-blocks.ts";
 import type { TensorType } from "../bytes/types.ts";
 import type { Plan } from "../plan/plan.ts";
 
@@ -62,4 +63,12 @@ export interface Device {
   kernelNames(plan: Plan): readonly string[];
   /** Reads and packs the plan's weights, and makes room for arena and cache. */
   program(plan: Plan, options?: ProgramOptions): Promise<Program>;
+}
+
+/**
+ * How every CPU device keeps a matrix: float types and types with an integer view as they are, all
+ * others (IQ1 to IQ3, TQ1_0, NVFP4) expanded to Q8_0.
+ */
+export function packedType(type: TensorType): TensorType {
+  return isIntegerType(type) || type === "F32" || type === "F16" || type === "BF16" ? type : "Q8_0";
 }

@@ -1,0 +1,66 @@
+import { isIntegerType } from "../bytes/integer-blocks.ts";
+import { rowBytes, type TensorType } from "../bytes/types.ts";
+import type { Graph } from "../graph/graph.ts";
+import { quantizeActivations } from "./activations.ts";
+import { emit } from "./emit.ts";
+import { joinLinears } from "./join.ts";
+import { layOut } from "./memory.ts";
+import { type CacheShape, type KvType, type Plan, pagePositions, type StepLimits } from "./plan.ts";
+import { fuseResiduals } from "./residual.ts";
+import { lower } from "./steps.ts";
+import { narrowToWanted } from "./wanted.ts";
+
+export interface PlanOptions {
+  readonly mode: "fast" | "reproducible";
+  readonly limits: StepLimits;
+  readonly kvType: KvType;
+  /** Pages of the cache, shared by all sequences. */
+  readonly pages: number;
+  /** How the device keeps a matrix of a type: decides the form of its activations. */
+  readonly packedType: (type: TensorType) => TensorType;
+}
+
+/**
+ * Turns the graph of a step into a tape.
+ *
+ * Passes, in order: one step per node; only wanted rows behind the last attention; q/k/v and gate/up
+ * as one matrix; activations quantised once, inside the operation that makes them where it can;
+ * residual sums inside matmuls; memory with reuse; words.
+ */
+export function makePlan(graph: Graph, options: PlanOptions): Plan {
+  const quantized = (type: TensorType) => isIntegerType(options.packedType(type));
+  let program = lower(graph);
+  program = narrowToWanted(program);
+  program = joinLinears(program);
+  program = quantizeActivations(program, quantized);
+  program = fuseResiduals(program);
+  const layout = layOut(program, options.limits);
+  const cache: CacheShape = {
+    layers: graph.layers,
+    kvHeads: graph.kvHeads,
+    headWidth: graph.headWidth,
+    type: options.kvType,
+    pages: options.pages,
+  };
+  return {
+    ...emit(program, layout),
+    cache,
+    limits: options.limits,
+    mode: options.mode,
+    vocabulary: graph.vocabulary,
+  };
+}
+
+/** Bytes of keys and values that one page of `pagePositions` positions takes over all layers. */
+export function pageBytes(cache: Omit<CacheShape, "pages">): number {
+  const values = cache.layers * 2 * cache.kvHeads * cache.headWidth * pagePositions;
+  return cache.type === "f16" ? values * 2 : values + (values / 32) * 4;
+}
+
+/** Bytes of a matrix in the form that the device keeps it. */
+export function keptBytes(
+  weight: { type: TensorType; rows: number; width: number; experts: number },
+  packedType: (type: TensorType) => TensorType,
+): number {
+  return rowBytes(packedType(weight.type), weight.width) * weight.rows * weight.experts;
+}
