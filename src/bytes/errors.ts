@@ -303,6 +303,82 @@ export const notIntegerType = (type: string) =>
     next: "Dequantise it and quantise the values to Q8_0.",
   });
 
+// ---- writing
+
+export const unwritableValue = (key: string, type: string, found: string) =>
+  new ClavisError("gguf.write_value", {
+    found: `${found} for metadata ${quoted(key)}`,
+    expected: `a value that type ${type} can hold`,
+    next: "Give the entry another type or value.",
+  });
+
+export const unwritableText = (what: string) =>
+  new ClavisError("gguf.write_text", {
+    found: `${what} contains half a surrogate pair`,
+    expected: "text that UTF-8 can hold",
+    next: "Replace the broken character.",
+  });
+
+export const duplicateEntry = (what: string, name: string) =>
+  new ClavisError("gguf.write_duplicate", {
+    found: `${what} ${quoted(name)} twice`,
+    expected: "each once",
+    next: "Remove one of the two.",
+  });
+
+export const unwritableAlignment = (found: unknown) =>
+  new ClavisError("gguf.write_alignment", {
+    found: `an alignment of ${shown(found)}`,
+    expected: "a power of two from 1 to 1,048,576, and the same in general.alignment where that is given",
+    next: "Leave it out for the usual 32.",
+  });
+
+export const unwritableShape = (tensor: string, shape: readonly number[], reason: string) =>
+  new ClavisError("gguf.write_shape", {
+    found: `tensor ${quoted(tensor)} with shape [${shape.join(", ")}]`,
+    expected: reason,
+    next: "Give the tensor another shape or type.",
+  });
+
+export const tensorDataLength = (tensor: string, bytes: number, expected: number) =>
+  new ClavisError("gguf.write_length", {
+    found: `${grouped(bytes)} bytes${bytes > expected ? " or more" : ""} of data for tensor ${quoted(tensor)}`,
+    expected: `${grouped(expected)} for its type and shape`,
+    next: "Give all rows of the tensor, each once.",
+  });
+
+export const folderMissing = (path: string, cause: unknown) =>
+  new ClavisError("sink.folder", {
+    found: `no folder to write ${quoted(path)} in`,
+    expected: "a path in an existing folder",
+    next: "Make the folder first, or name another one.",
+    cause,
+  });
+
+export const folderForbidden = (path: string, cause: unknown) =>
+  new ClavisError("sink.permission", {
+    found: `no permission to write ${quoted(path)}`,
+    expected: "a folder that this user may write to",
+    next: "Choose another folder.",
+    cause,
+  });
+
+export const diskFull = (path: string, cause: unknown) =>
+  new ClavisError("sink.full", {
+    found: `no space left for ${quoted(path)}`,
+    expected: "room for the whole file",
+    next: "Free some space or write to another disk; nothing was left behind.",
+    cause,
+  });
+
+export const fileUnwritable = (path: string, cause: unknown) =>
+  new ClavisError("sink.write", {
+    found: `the system could not write ${quoted(path)} (${messageOf(cause)})`,
+    expected: "a writable path",
+    next: "Check the path and the disk; nothing was left behind.",
+    cause,
+  });
+
 /** A metadata value for a message: text quoted and shortened, arrays by their length. */
 function shown(value: unknown): string {
   if (typeof value === "string") return quoted(value);

@@ -22,9 +22,10 @@ import {
   unsupportedVersion,
 } from "./errors.ts";
 import { HeaderReader } from "./header.ts";
-import { Metadata, type MetadataValue } from "./metadata.ts";
+import { Metadata, type MetadataValue, type ValueType } from "./metadata.ts";
 import type { ByteSource } from "./source.ts";
 import { type TensorType, tensorTypeOf, tensorTypes } from "./types.ts";
+import { arrayId, booleanId, numberTypeOf, numberTypes, stringId } from "./value-types.ts";
 
 // The GGUF file format, versions 2 and 3. Source: the GGUF specification (ggml, docs/gguf.md).
 // Every count, length, offset, dimension and product is checked against the size of the file before
@@ -135,44 +136,9 @@ const mostInnerArrays = 2 ** 16;
 /** As JavaScript values, truth values take 8 bytes each. */
 const mostBooleans = 2 ** 20;
 
-/** What a scalar needs to be read: its bytes and how. Numbers are the value types of the format. */
-const scalars: Record<number, [bytes: number, get: (view: DataView, at: number) => number | bigint]> = {
-  0: [1, (view, at) => view.getUint8(at)],
-  1: [1, (view, at) => view.getInt8(at)],
-  2: [2, (view, at) => view.getUint16(at, true)],
-  3: [2, (view, at) => view.getInt16(at, true)],
-  4: [4, (view, at) => view.getUint32(at, true)],
-  5: [4, (view, at) => view.getInt32(at, true)],
-  6: [4, (view, at) => view.getFloat32(at, true)],
-  10: [8, (view, at) => narrow(view.getBigUint64(at, true))],
-  11: [8, (view, at) => narrow(view.getBigInt64(at, true))],
-  12: [8, (view, at) => view.getFloat64(at, true)],
-};
-
-const typedArrays = {
-  0: Uint8Array,
-  1: Int8Array,
-  2: Uint16Array,
-  3: Int16Array,
-  4: Uint32Array,
-  5: Int32Array,
-  6: Float32Array,
-  10: BigUint64Array,
-  11: BigInt64Array,
-  12: Float64Array,
-};
-
-const booleanType = 7;
-const stringType = 8;
-const arrayType = 9;
-
-function narrow(value: bigint): number | bigint {
-  const number = Number(value);
-  return Number.isSafeInteger(number) ? number : value;
-}
-
 async function readMetadata(reader: HeaderReader, count: number): Promise<Metadata> {
   const values = new Map<string, MetadataValue>();
+  const types = new Map<string, ValueType>();
   const { name } = reader.source;
   const innerArrays = { left: mostInnerArrays };
   for (let i = 0; i < count; i++) {
@@ -182,59 +148,70 @@ async function readMetadata(reader: HeaderReader, count: number): Promise<Metada
     await reader.need(length + 4, `metadata key ${i + 1}`);
     const key = reader.text(length, `metadata key ${i + 1}`);
     if (values.has(key)) throw duplicateKey(name, key);
-    const type = reader.u32();
-    values.set(key, await readValue(reader, key, type, 0, innerArrays));
+    const { type, value } = await readValue(reader, key, reader.u32(), 0, innerArrays);
+    values.set(key, value);
+    types.set(key, type);
   }
-  return new Metadata(values);
+  return new Metadata(values, types);
+}
+
+interface TypedValue {
+  readonly type: ValueType;
+  readonly value: MetadataValue;
 }
 
 async function readValue(
   reader: HeaderReader,
   key: string,
-  type: number,
+  typeId: number,
   depth: number,
   innerArrays: { left: number },
-): Promise<MetadataValue> {
+): Promise<TypedValue> {
   const { name } = reader.source;
   const what = `metadata ${quoted(key)}`;
-  const scalar = scalars[type];
-  if (scalar !== undefined) {
-    const [bytes, get] = scalar;
+  const type = numberTypeOf(typeId);
+  if (type !== undefined) {
+    const { bytes, get } = numberTypes[type];
     await reader.need(bytes, what);
-    return reader.take(bytes, get);
+    return { type, value: reader.take(bytes, get) };
   }
-  if (type === booleanType) {
+  if (typeId === booleanId) {
     await reader.need(1, what);
-    return booleanOf(reader.u8(), name, key);
+    return { type: "bool", value: booleanOf(reader.u8(), name, key) };
   }
-  if (type === stringType) return reader.string(what);
-  if (type !== arrayType) throw unknownValueType(name, key, type);
+  if (typeId === stringId) return { type: "string", value: await reader.string(what) };
+  if (typeId !== arrayId) throw unknownValueType(name, key, typeId);
 
   if (depth === deepestArray) throw arraysTooDeep(name, key, deepestArray);
   await reader.need(12, what);
-  const itemType = reader.u32();
-  if (itemType in typedArrays) {
-    const TypedArray = typedArrays[itemType as keyof typeof typedArrays];
-    const items = new TypedArray(reader.count(`items in ${what}`, TypedArray.BYTES_PER_ELEMENT));
+  const itemId = reader.u32();
+  const itemType = numberTypeOf(itemId);
+  if (itemType !== undefined) {
+    const { bytes, Array: TypedArray } = numberTypes[itemType];
+    const items = new TypedArray(reader.count(`items in ${what}`, bytes));
     // The file is little-endian, as is every machine that JavaScript engines with WebAssembly run on.
     await reader.copyInto(new Uint8Array(items.buffer), what);
-    return items as MetadataValue;
+    return { type: `${itemType}[]`, value: items as MetadataValue };
   }
-  if (itemType === stringType) return reader.strings(reader.count(`strings in ${what}`, 8), what);
-  if (itemType === booleanType) {
+  if (itemId === stringId) {
+    const count = reader.count(`strings in ${what}`, 8);
+    return { type: "string[]", value: await reader.strings(count, what) };
+  }
+  if (itemId === booleanId) {
     const bytes = new Uint8Array(reader.count(`truth values in ${what}`, 1, mostBooleans));
     await reader.copyInto(bytes, what);
-    return Array.from(bytes, (byte) => booleanOf(byte, name, key));
+    return { type: "bool[]", value: Array.from(bytes, (byte) => booleanOf(byte, name, key)) };
   }
-  if (itemType !== arrayType) throw unknownValueType(name, key, itemType);
+  if (itemId !== arrayId) throw unknownValueType(name, key, itemId);
 
   const count = reader.count(`arrays in ${what}`, 12, innerArrays.left);
   innerArrays.left -= count;
   const items: MetadataValue[] = [];
   for (let i = 0; i < count; i++) {
-    items.push(await readValue(reader, key, arrayType, depth + 1, innerArrays));
+    const inner = await readValue(reader, key, arrayId, depth + 1, innerArrays);
+    items.push(inner.value);
   }
-  return items;
+  return { type: "array[]", value: items };
 }
 
 function booleanOf(byte: number, name: string, key: string): boolean {

@@ -23,15 +23,45 @@ export type MetadataValue =
   | readonly boolean[]
   | readonly MetadataValue[];
 
+/** The kinds of single value that the format has, by their usual short names. */
+export type ScalarType =
+  | "u8"
+  | "i8"
+  | "u16"
+  | "i16"
+  | "u32"
+  | "i32"
+  | "f32"
+  | "bool"
+  | "string"
+  | "u64"
+  | "i64"
+  | "f64";
+
+/** A value's type in the file; `array[]` is an array of arrays. */
+export type ValueType = ScalarType | `${ScalarType}[]` | "array[]";
+
+/** One piece of metadata with its type, as a writer needs it. */
+export type MetadataEntry = readonly [key: string, type: ValueType, value: MetadataValue];
+
 /**
  * What a model file says about itself, by key. The getters check types, so that a damaged file is told by
  * key, found type and expected type rather than by a failure further on.
  */
 export class Metadata {
   readonly #values: ReadonlyMap<string, MetadataValue>;
+  readonly #types: ReadonlyMap<string, ValueType>;
 
-  constructor(values: ReadonlyMap<string, MetadataValue> | Readonly<Record<string, MetadataValue>> = {}) {
+  /**
+   * @param values  by key; a plain object serves where a file is not at hand
+   * @param types   what each had in the file
+   */
+  constructor(
+    values: ReadonlyMap<string, MetadataValue> | Readonly<Record<string, MetadataValue>> = {},
+    types: ReadonlyMap<string, ValueType> = new Map(),
+  ) {
     this.#values = values instanceof Map ? values : new Map(Object.entries(values));
+    this.#types = types;
   }
 
   get size(): number {
@@ -48,6 +78,16 @@ export class Metadata {
 
   keys(): IterableIterator<string> {
     return this.#values.keys();
+  }
+
+  /** The value's type in the file; undefined for a missing key, or metadata made by hand. */
+  typeOf(key: string): ValueType | undefined {
+    return this.#types.get(key);
+  }
+
+  /** Everything that came from a file, in its order, for writing it again. */
+  *entries(): Generator<MetadataEntry> {
+    for (const [key, type] of this.#types) yield [key, type, this.#values.get(key)!];
   }
 
   /** @throws ClavisError `gguf.metadata_missing`, `gguf.metadata_type`; not finite or beyond 2^53 is refused */
