@@ -1,4 +1,5 @@
 import type { Tensor } from "../bytes/gguf.ts";
+import { rowBytes, type TensorType } from "../bytes/types.ts";
 import type { MatrixRef, Rotary } from "../graph/graph.ts";
 import type { Layout } from "./memory.ts";
 import type { Weight } from "./plan.ts";
@@ -23,13 +24,19 @@ export interface Emitted {
   readonly logits: number;
   readonly logitsStride: number;
   readonly notes: readonly string[];
+  readonly readsBytes: readonly number[];
 }
 
 /** Writes the steps down as words, and collects the weights that they name. */
-export function emit({ steps, logits }: Steps, { places, arenaBytes }: Layout): Emitted {
+export function emit(
+  { steps, logits }: Steps,
+  { places, arenaBytes }: Layout,
+  packedType: (type: TensorType) => TensorType,
+): Emitted {
   const weights = new WeightTable();
   const tape = new Int32Array(steps.length * tapeWords);
   const notes: string[] = [];
+  const readsBytes: number[] = [];
   const address = (view: View) => places.get(view.buffer)!.offset + view.start * 4;
   const strideOf = (buffer: Buffer) => places.get(buffer)?.stride ?? 0;
 
@@ -138,6 +145,7 @@ export function emit({ steps, logits }: Steps, { places, arenaBytes }: Layout): 
         break;
     }
     notes.push(note(step));
+    readsBytes.push(weightBytes(step, packedType));
   });
   const place = places.get(logits.buffer)!;
   return {
@@ -147,7 +155,25 @@ export function emit({ steps, logits }: Steps, { places, arenaBytes }: Layout): 
     logits: place.offset + logits.start * 4,
     logitsStride: place.stride,
     notes,
+    readsBytes,
   };
+}
+
+/** Bytes of matrices that a step reads for one token. */
+function weightBytes(step: Step, packedType: (type: TensorType) => TensorType): number {
+  const bytes = ({ tensor, width }: MatrixRef, rows: number) =>
+    rowBytes(packedType(tensor.type), width) * rows;
+  switch (step.op) {
+    case "embed":
+    case "addPosition":
+      return bytes(step.weight, 1);
+    case "linear":
+      return step.weight.parts.reduce((sum, part) => sum + bytes(part, part.rows), 0);
+    case "expertLinear":
+      return bytes(step.weight, step.weight.rows * step.used);
+    default:
+      return 0;
+  }
 }
 
 function opName(step: Step): OpName {

@@ -77,4 +77,6 @@ export interface Plan {
   readonly logitsStride: number;
   /** A line of text per call, for people: operation and shapes. */
   readonly notes: readonly string[];
+  /** Bytes of weights, as the device keeps them, that each call reads for one token. */
+  readonly readsBytes: readonly number[];
 }

@@ -1,5 +1,5 @@
 import { isIntegerType } from "../bytes/integer-blocks.ts";
-import { rowBytes, type TensorType } from "../bytes/types.ts";
+import type { TensorType } from "../bytes/types.ts";
 import type { Graph } from "../graph/graph.ts";
 import { quantizeActivations } from "./activations.ts";
 import { emit } from "./emit.ts";
@@ -43,7 +43,7 @@ export function makePlan(graph: Graph, options: PlanOptions): Plan {
     pages: options.pages,
   };
   return {
-    ...emit(program, layout),
+    ...emit(program, layout, options.packedType),
     cache,
     limits: options.limits,
     mode: options.mode,
@@ -55,12 +55,4 @@ export function makePlan(graph: Graph, options: PlanOptions): Plan {
 export function pageBytes(cache: Omit<CacheShape, "pages">): number {
   const values = cache.layers * 2 * cache.kvHeads * cache.headWidth * pagePositions;
   return cache.type === "f16" ? values * 2 : values + (values / 32) * 4;
-}
-
-/** Bytes of a matrix in the form that the device keeps it. */
-export function keptBytes(
-  weight: { type: TensorType; rows: number; width: number; experts: number },
-  packedType: (type: TensorType) => TensorType,
-): number {
-  return rowBytes(packedType(weight.type), weight.width) * weight.rows * weight.experts;
 }

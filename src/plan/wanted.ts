@@ -16,6 +16,8 @@ export function narrowToWanted({ steps, logits }: Steps): Steps {
     !needsEveryRow(step) && step.op !== "embed" && step.op !== "addPosition" && step.op !== "ropeTable";
 
   const result: Step[] = [];
+  // Gathers stand together before the first narrow step, so that sums can be fused behind them.
+  let boundary = -1;
   const gathered = new Map<Buffer, Buffer>();
   const narrowed = (input: View): View => {
     if (input.buffer.rows === "wanted") return input;
@@ -23,7 +25,9 @@ export function narrowToWanted({ steps, logits }: Steps): Steps {
     if (!buffer) {
       buffer = new Buffer(input.buffer.width, "wanted");
       gathered.set(input.buffer, buffer);
-      result.push({ op: "gatherRows", out: buffer, inputs: [input.buffer.whole()] });
+      const made = result.findIndex((step) => step.out === input.buffer);
+      if (boundary <= made) boundary = result.length;
+      result.splice(boundary++, 0, { op: "gatherRows", out: buffer, inputs: [input.buffer.whole()] });
     }
     return { ...input, buffer };
   };

@@ -1,0 +1,312 @@
+import { type Gguf, openGguf } from "./bytes/gguf.ts";
+import type { ByteSource } from "./bytes/source.ts";
+import type { TensorType } from "./bytes/types.ts";
+import type { Device, DeviceName, Program } from "./devices/device.ts";
+import { ClavisError, grouped } from "./errors.ts";
+import { Engine } from "./generate/engine.ts";
+import type { GenerateRequest } from "./generate/request.ts";
+import type { GenerateStream } from "./generate/stream.ts";
+import type { Graph } from "./graph/graph.ts";
+import { buildGraph, modelParameters } from "./models/architecture.ts";
+import { architectures } from "./models/index.ts";
+import type { Parameters } from "./models/parameters.ts";
+import { explainPlan } from "./plan/explain.ts";
+import { type KvType, type Plan, pagePositions } from "./plan/plan.ts";
+import { makePlan, pageBytes } from "./plan/planner.ts";
+import { encodeChat, type Message } from "./tokens/chat.ts";
+import {
+  createTokenizer,
+  type DecodeOptions,
+  type EncodeOptions,
+  type Tokenizer,
+} from "./tokens/tokenizer.ts";
+
+/** How a model is loaded. Whatever is left out has the default. */
+export interface LoadOptions {
+  /** Default "auto": the quickest device that can run here. */
+  readonly device?: "auto" | DeviceName;
+  /** Threads to compute with. Default: the device's choice. */
+  readonly threads?: number;
+  /** `reproducible` gives the same bits on every device; `fast`, the default, may differ in the last ones. */
+  readonly mode?: "fast" | "reproducible";
+  /** Positions of one conversation. Default: what the model was trained for, as far as `memoryBudget` allows. */
+  readonly context?: number;
+  /** How keys and values are kept. Default "f16"; "q8" takes about half the memory. */
+  readonly kvType?: KvType;
+  /** Bytes that keys and values may take. Default 512 MiB. */
+  readonly memoryBudget?: number;
+  /** Answers that may be written at the same time; further ones wait. Default 4. */
+  readonly sequences?: number;
+  /** Told as weights are read: bytes done of all. */
+  readonly progress?: (doneBytes: number, allBytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What a model's file says of it, without reading its weights. */
+export interface Inspection {
+  readonly name?: string;
+  readonly architecture: string;
+  readonly licence?: string;
+  /** Count of all weights. */
+  readonly parameters: number;
+  readonly fileBytes: number;
+  /** How many tensors there are of each type. */
+  readonly types: Readonly<Partial<Record<TensorType, number>>>;
+  /** Positions that the model was trained for. */
+  readonly trainedContext: number;
+  readonly layers: number;
+  readonly width: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly vocabulary: number;
+  readonly tokenizer: Tokenizer["kind"];
+  readonly hasTemplate: boolean;
+}
+
+/** A loaded model: what its file says, and how it runs here. */
+export interface ModelInfo extends Inspection {
+  readonly device: DeviceName;
+  readonly kernels: string;
+  readonly threads: number;
+  readonly mode: "fast" | "reproducible";
+  /** Positions of one conversation. */
+  readonly context: number;
+  readonly kvType: KvType;
+  /** Bytes held for weights, activations, keys and values. */
+  readonly memoryBytes: number;
+  /** Bytes of weights that one generated token reads. */
+  readonly readsBytes: number;
+  readonly loadMs: number;
+}
+
+/** What an answer is made with; the prompt comes separately. */
+export type GenerateOptions = Omit<GenerateRequest, "prompt">;
+
+const defaultBudget = 512 * 2 ** 20;
+const defaultSequences = 4;
+/** Prompt tokens in one step: enough to spread the unpacking of weights over, small enough to stay in cache. */
+const chunkTokens = 256;
+
+/** A model in memory: tokenizer, engine and device together. */
+export class Model implements AsyncDisposable {
+  readonly info: ModelInfo;
+  readonly tokenizer: Tokenizer;
+  readonly #gguf: Gguf;
+  readonly #engine: Engine;
+  readonly #program: Program;
+  readonly #explanation: () => string;
+
+  private constructor(parts: {
+    info: ModelInfo;
+    tokenizer: Tokenizer;
+    gguf: Gguf;
+    engine: Engine;
+    program: Program;
+    explanation: () => string;
+  }) {
+    this.info = parts.info;
+    this.tokenizer = parts.tokenizer;
+    this.#gguf = parts.gguf;
+    this.#engine = parts.engine;
+    this.#program = parts.program;
+    this.#explanation = parts.explanation;
+  }
+
+  /** Loads a model from its file or files on one of the given devices, the first that is available. */
+  static async open(
+    sources: readonly ByteSource[],
+    devices: readonly Device[],
+    options: LoadOptions = {},
+  ): Promise<Model> {
+    const start = performance.now();
+    try {
+      const gguf = await openGguf(sources);
+      const device = await chooseDevice(devices, options.device ?? "auto");
+      const tokenizer = createTokenizer(gguf.metadata);
+      const { plan, context } = await planFor(gguf, device, options);
+      const program = await device.program(plan, options);
+      const described = await device.describe();
+      const info: ModelInfo = {
+        ...inspect(gguf),
+        device: device.name,
+        kernels: described.kernels,
+        threads: program.threads,
+        mode: plan.mode,
+        context,
+        kvType: plan.cache.type,
+        memoryBytes: program.memoryBytes,
+        readsBytes: plan.readsBytes.reduce((sum, bytes) => sum + bytes, 0),
+        loadMs: performance.now() - start,
+      };
+      const engine = new Engine({ program, plan, tokenizer, contextLength: context });
+      const explanation = () => explainPlan(plan, device.kernelNames(plan));
+      return new Model({ info, tokenizer, gguf, engine, program, explanation });
+    } finally {
+      await Promise.all(sources.map((source) => source.close()));
+    }
+  }
+
+  /**
+   * Answers a conversation through the model's own chat template.
+   *
+   * @throws ClavisError `chat.no_template` for a model without one, `context.overflow` for a
+   *   conversation longer than the context, `sample.*` for options out of range
+   */
+  chat(messages: readonly Message[], options: GenerateOptions = {}): GenerateStream {
+    return this.#engine.generate({
+      ...options,
+      prompt: encodeChat(this.#gguf.metadata, this.tokenizer, messages),
+    });
+  }
+
+  /**
+   * Continues a text, or token ids as they are. A text gets the model's bos where it wants one;
+   * control tokens written in it stay plain text.
+   *
+   * @throws ClavisError as {@link chat}
+   */
+  generate(prompt: string | ArrayLike<number>, options: GenerateOptions = {}): GenerateStream {
+    return this.#engine.generate({ ...options, prompt: this.#ids(prompt) });
+  }
+
+  /** The token ids of a text. */
+  tokenize(text: string, options?: EncodeOptions): Int32Array {
+    return this.tokenizer.encode(text, options);
+  }
+
+  /** The text of token ids. */
+  detokenize(ids: Iterable<number>, options?: DecodeOptions): string {
+    return this.tokenizer.decode(ids, options);
+  }
+
+  /** The logits after a prompt: [V] f32, unnormalised, natural log. */
+  logits(prompt: string | ArrayLike<number>): Promise<Float32Array> {
+    return this.#engine.logits(this.#ids(prompt));
+  }
+
+  /** The plan of a step, a line per kernel call: kernel, shapes, bytes of weights read. */
+  explain(): string {
+    return this.#explanation();
+  }
+
+  /** Ends running answers, frees the memory and ends the threads. A second call does nothing. */
+  async close(): Promise<void> {
+    await this.#engine.close();
+    await this.#program.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #ids(prompt: string | ArrayLike<number>): ArrayLike<number> {
+    return typeof prompt === "string" ? this.tokenizer.encode(prompt, { addSpecial: true }) : prompt;
+  }
+}
+
+/** What the file of a model says, from its header alone. */
+export function inspect(gguf: Gguf): Inspection {
+  const { metadata, tensors } = gguf;
+  const parameters: Parameters = modelParameters(gguf, architectures);
+  const types: Partial<Record<TensorType, number>> = {};
+  let weights = 0;
+  for (const tensor of tensors.values()) {
+    types[tensor.type] = (types[tensor.type] ?? 0) + 1;
+    weights += tensor.values;
+  }
+  return {
+    name: metadata.optionalString("general.name"),
+    architecture: parameters.architecture,
+    licence: metadata.optionalString("general.license"),
+    parameters: weights,
+    fileBytes: gguf.bytes,
+    types,
+    trainedContext: parameters.contextLength,
+    layers: parameters.layers,
+    width: parameters.width,
+    heads: parameters.heads,
+    kvHeads: parameters.kvHeads,
+    vocabulary: parameters.vocabulary,
+    tokenizer: createTokenizer(metadata).kind,
+    hasTemplate: (metadata.optionalString("tokenizer.chat_template") ?? "").trim() !== "",
+  };
+}
+
+/** The plan that a model would run by on a device, and the context it has room for. */
+export async function planFor(
+  gguf: Gguf,
+  device: Device,
+  options: LoadOptions,
+): Promise<{ plan: Plan; context: number }> {
+  const { contextLength: trained } = modelParameters(gguf, architectures);
+  const {
+    mode = "fast",
+    kvType = "f16",
+    memoryBudget = defaultBudget,
+    sequences = defaultSequences,
+  } = options;
+  checkCount("sequences", sequences, 256);
+  checkCount("context", options.context ?? 1, trained);
+  if (options.threads !== undefined) checkCount("threads", options.threads, 256);
+  const graph: Graph = await buildGraph(gguf, architectures, options.context ?? trained);
+  const onePage = pageBytes({
+    layers: graph.layers,
+    kvHeads: graph.kvHeads,
+    headWidth: graph.headWidth,
+    type: kvType,
+  });
+  if (kvType === "q8" && graph.headWidth % 32 !== 0) {
+    throw new ClavisError("load.kv_type", {
+      found: `kvType q8 for heads of ${graph.headWidth} values`,
+      expected: "heads of a multiple of 32 values",
+      next: "Use kvType f16.",
+    });
+  }
+  const affordable = Math.floor(memoryBudget / onePage);
+  const context = options.context ?? Math.min(trained, affordable * pagePositions);
+  const pagesPerSequence = Math.ceil(context / pagePositions);
+  if (affordable < pagesPerSequence || context < 1) {
+    throw new ClavisError("load.memory_budget", {
+      found: `a context of ${grouped(context)} positions, whose keys and values take ${grouped(pagesPerSequence * onePage)} bytes`,
+      expected: `at most ${grouped(memoryBudget)} bytes`,
+      next: "Ask for a shorter context, kvType q8, or a larger memoryBudget.",
+    });
+  }
+  const plan = makePlan(graph, {
+    mode,
+    kvType,
+    pages: Math.min(affordable, pagesPerSequence * sequences),
+    limits: {
+      tokens: Math.max(sequences, Math.min(chunkTokens, pagesPerSequence * pagePositions)),
+      wanted: sequences,
+      sequences,
+      pagesPerSequence,
+    },
+    packedType: device.packedType,
+  });
+  return { plan, context };
+}
+
+function checkCount(name: string, value: number, most: number): void {
+  if (Number.isInteger(value) && value >= 1 && value <= most) return;
+  throw new ClavisError(`load.${name}`, {
+    found: `${name} = ${value}`,
+    expected: `a whole number from 1 to ${grouped(most)}`,
+    next: name === "context" ? "The model was not trained for more positions." : `Choose another ${name}.`,
+  });
+}
+
+async function chooseDevice(devices: readonly Device[], name: "auto" | DeviceName): Promise<Device> {
+  const reasons: string[] = [];
+  for (const device of devices) {
+    if (name !== "auto" && device.name !== name) continue;
+    const { available, reason } = await device.describe();
+    if (available) return device;
+    reasons.push(`${device.name}: ${reason}`);
+  }
+  throw new ClavisError("load.device", {
+    found: `no device "${name}" that can run here${reasons.length > 0 ? ` (${reasons.join("; ")})` : ""}`,
+    expected: `auto, or one of ${devices.map((device) => device.name).join(", ")}`,
+    next: "`clavis devices` says what can run here.",
+  });
+}
