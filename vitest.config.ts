@@ -1,4 +1,8 @@
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+
+// Where CI wants the runner's report, one file per run.
+const reports = process.env.CLAVIS_TEST_REPORTS;
 
 // Two projects: `fast` is what `npm run check` runs; `npm test` runs both.
 // A slow test ends in .slow.test.ts: conformance over whole files, hostile files, real processes.
@@ -23,5 +27,7 @@ export default defineConfig({
       },
     ],
     maxWorkers: 2,
+    reporters: reports ? ["default", "json"] : ["default"],
+    outputFile: reports ? { json: join(reports, `${process.pid}.json`) } : undefined,
   },
 });

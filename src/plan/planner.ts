@@ -7,7 +7,7 @@ import { joinLinears } from "./join.ts";
 import { layOut } from "./memory.ts";
 import { type CacheShape, type KvType, type Plan, pagePositions, type StepLimits } from "./plan.ts";
 import { fuseResiduals } from "./residual.ts";
-import { lower } from "./steps.ts";
+import { lower, type Steps } from "./steps.ts";
 import { narrowToWanted } from "./wanted.ts";
 
 export interface PlanOptions {
@@ -20,20 +20,9 @@ export interface PlanOptions {
   readonly packedType: (type: TensorType) => TensorType;
 }
 
-/**
- * Turns the graph of a step into a tape.
- *
- * Passes, in order: one step per node; only wanted rows behind the last attention; q/k/v and gate/up
- * as one matrix; activations quantised once, inside the operation that makes them where it can;
- * residual sums inside matmuls; memory with reuse; words.
- */
+/** Turns the graph of a step into a tape. */
 export function makePlan(graph: Graph, options: PlanOptions): Plan {
-  const quantized = (type: TensorType) => isIntegerType(options.packedType(type));
-  let program = lower(graph);
-  program = narrowToWanted(program);
-  program = joinLinears(program);
-  program = quantizeActivations(program, quantized);
-  program = fuseResiduals(program);
+  const program = planSteps(graph, options);
   const layout = layOut(program, options.limits);
   const cache: CacheShape = {
     layers: graph.layers,
@@ -49,6 +38,16 @@ export function makePlan(graph: Graph, options: PlanOptions): Plan {
     mode: options.mode,
     vocabulary: graph.vocabulary,
   };
+}
+
+/**
+ * The steps of a graph after every pass, in this order: one step per node; only wanted rows behind
+ * the last attention; q/k/v and gate/up as one matrix; activations quantised once, inside the
+ * operation that makes them where it can; residual sums inside matmuls.
+ */
+export function planSteps(graph: Graph, { packedType }: Pick<PlanOptions, "packedType">): Steps {
+  const quantized = (type: TensorType) => isIntegerType(packedType(type));
+  return fuseResiduals(quantizeActivations(joinLinears(narrowToWanted(lower(graph))), quantized));
 }
 
 /** Bytes of keys and values that one page of `pagePositions` positions takes over all layers. */
