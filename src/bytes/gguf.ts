@@ -81,7 +81,7 @@ interface Part {
 
 // Far more than any model has, and few enough that their objects stay small beside the allowed 256 MiB.
 const mostKeys = 2 ** 16;
-const mostTensors = 2 ** 18;
+const mostTensors = 2 ** 17;
 const largestAlignment = 2 ** 20;
 const longestKeyBytes = 65_535;
 const mostDimensions = 4;
@@ -142,11 +142,12 @@ async function readMetadata(reader: HeaderReader, count: number): Promise<Metada
   const { name } = reader.source;
   const innerArrays = { left: mostInnerArrays };
   for (let i = 0; i < count; i++) {
-    await reader.need(8, `the length of metadata key ${i + 1}`);
-    const length = reader.count(`bytes for metadata key ${i + 1}`, 1);
+    const what = `metadata key ${i + 1}`;
+    if (!reader.has(8)) await reader.need(8, `the length of ${what}`);
+    const length = reader.count(`bytes for ${what}`, 1);
     if (length < 1 || length > longestKeyBytes) throw keyLength(name, length);
-    await reader.need(length + 4, `metadata key ${i + 1}`);
-    const key = reader.text(length, `metadata key ${i + 1}`);
+    if (!reader.has(length + 4)) await reader.need(length + 4, what);
+    const key = reader.text(length, what);
     if (values.has(key)) throw duplicateKey(name, key);
     const { type, value } = await readValue(reader, key, reader.u32(), 0, innerArrays);
     values.set(key, value);
@@ -245,15 +246,19 @@ async function readTensorInfos(reader: HeaderReader, count: number): Promise<Ten
   const infos: TensorInfo[] = [];
   const names = new Set<string>();
   for (let i = 0; i < count; i++) {
-    const name = await reader.string(`the name of tensor ${i + 1}`);
+    const what = `tensor ${i + 1}`;
+    if (!reader.has(8)) await reader.need(8, what);
+    const length = reader.count(`bytes for the name of ${what}`, 1);
+    if (!reader.has(length + 4)) await reader.need(length + 4, what);
+    const name = reader.text(length, `the name of ${what}`);
     if (names.has(name)) throw duplicateTensor(reader.source.name, name);
     names.add(name);
-    const what = `the description of tensor ${quoted(name)}`;
-    await reader.need(4, what);
     const dimensions = reader.u32();
     if (dimensions > mostDimensions) throw tensorDimensions(name, dimensions);
-    await reader.need(8 * dimensions + 4 + 8, what);
-    const declared = Array.from({ length: dimensions }, () => reader.u64());
+    const rest = 8 * dimensions + 4 + 8;
+    if (!reader.has(rest)) await reader.need(rest, `the description of tensor ${quoted(name)}`);
+    const declared: (number | bigint)[] = [];
+    for (let d = 0; d < dimensions; d++) declared.push(reader.u64());
     const typeId = reader.u32();
     const offset = reader.u64();
     const type = tensorTypeOf(typeId);

@@ -1,6 +1,5 @@
 /** Longer runs go to the platform's decoder, which has a fixed cost of about a microsecond. */
 const longest = 128;
-const units = new Uint16Array(longest);
 /** A plain array per length: V8 makes a string from one four times as fast as from a typed array. */
 const lists: number[][] = [];
 const platform = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -17,12 +16,19 @@ export function decodeUtf8(bytes: Uint8Array, at: number, length: number): strin
       return undefined;
     }
   }
-  const end = at + length;
+  // Nearly always every byte is a character, and the list has the right length from the start.
+  const ascii = (lists[length] ??= new Array(length).fill(0));
   let count = 0;
+  for (; count < length && bytes[at + count] < 0x80; count++) ascii[count] = bytes[at + count];
+  if (count === length) return String.fromCharCode.apply(null, ascii);
+
+  const end = at + length;
+  const units = ascii.slice(0, count);
+  at += count;
   while (at < end) {
     const first = bytes[at++];
     if (first < 0x80) {
-      units[count++] = first;
+      units.push(first);
       continue;
     }
     // The first byte gives the number of bytes that follow and the least code point that needs them.
@@ -35,17 +41,14 @@ export function decodeUtf8(bytes: Uint8Array, at: number, length: number): strin
       point = (point << 6) | (next & 0x3f);
     }
     if (following === 1) {
-      units[count++] = point;
+      units.push(point);
     } else if (following === 2) {
       if (point < 0x800 || (point >= 0xd800 && point <= 0xdfff)) return undefined;
-      units[count++] = point;
+      units.push(point);
     } else {
       if (point < 0x10000 || point > 0x10ffff) return undefined;
-      units[count++] = 0xd800 + ((point - 0x10000) >> 10);
-      units[count++] = 0xdc00 + (point & 0x3ff);
+      units.push(0xd800 + ((point - 0x10000) >> 10), 0xdc00 + (point & 0x3ff));
     }
   }
-  const list = (lists[count] ??= new Array(count).fill(0));
-  for (let i = 0; i < count; i++) list[i] = units[i];
-  return String.fromCharCode.apply(null, list);
+  return String.fromCharCode.apply(null, units);
 }
