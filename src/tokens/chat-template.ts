@@ -415,7 +415,8 @@ class MeteredInterpreter extends Interpreter {
       case "items":
       case "keys":
       case "values":
-        return meter.spend(shallowSize(operand) * (1 + longest / 16));
+        meter.spend(shallowSize(operand) * (1 + longest / 16));
+        return;
     }
     meter.walk(operand);
     if (name === "sort" || name === "dictsort") {

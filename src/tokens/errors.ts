@@ -99,6 +99,13 @@ export const idOutOfRange = (id: number, tokens: number) =>
     next: "Pass ids of this model's own vocabulary.",
   });
 
+export const textLength = (length: number, most: number) =>
+  new ClavisError("tokens.text_length", {
+    found: `a text of ${grouped(length)} UTF-16 units`,
+    expected: `at most ${grouped(most)} at once`,
+    next: "Divide the text at line breaks and encode the parts one after another.",
+  });
+
 export const noTokenFor = (what: string) =>
   new ClavisError("tokens.no_token", {
     found: `text with ${what}, for which the vocabulary has no token`,
@@ -150,4 +157,13 @@ export const noTemplate = () =>
     found: "a model without a chat template",
     expected: "a template under tokenizer.chat_template",
     next: "It is a text-completion model: use --raw and give it the beginning of a text.",
+  });
+
+// ---- normalization
+
+export const charactersMap = (problem: string) =>
+  new ClavisError("tokens.charsmap", {
+    found: `a tokenizer.ggml.precompiled_charsmap with ${problem}`,
+    expected: "a trie and its replacements, as SentencePiece writes them",
+    next: damaged,
   });

@@ -12,10 +12,9 @@ export interface Family {
   /**
    * Appends the ids of plain text, in which special tokens have been dealt with.
    *
-   * @param text   well-formed UTF-16, not empty
-   * @param first  whether it opens the whole text or follows a special token
+   * @param text  well-formed UTF-16, not empty
    */
-  encode(text: string, first: boolean, out: IdList): void;
+  encode(text: string, out: IdList): void;
 
   /** The bytes of a token that is not a control token. */
   bytes(id: number): Uint8Array;

@@ -1,3 +1,12 @@
+/** In what order pairs join, and to what. */
+export interface MergeOrder {
+  /** A pair's place in the order of joining, 0 ≤ rank < 2^26, or -1 if it does not join. */
+  rank(left: number, right: number): number;
+
+  /** The id of a pair that joins. */
+  join(left: number, right: number, rank: number): number;
+}
+
 /**
  * Joins neighbouring symbols, best pair first and the leftmost of equals, until no pair joins.
  *
@@ -5,7 +14,7 @@
  * linked list over their first positions and the pairs wait in a binary heap, so n symbols take
  * O(n log n) however hostile the text.
  */
-export abstract class Merger {
+export class Merger {
   /** The ids left after `merge`, in `ids[0…count)`. */
   ids = new Int32Array(64);
   private next = new Int32Array(64);
@@ -14,11 +23,11 @@ export abstract class Merger {
   private heap = new Float64Array(192);
   private heaped = 0;
 
-  /** A pair's place in the order of joining, 0 ≤ rank < 2^26, or -1 if it does not join. */
-  protected abstract rank(left: number, right: number): number;
+  private readonly order: MergeOrder;
 
-  /** The id of a pair that joins. */
-  protected abstract join(left: number, right: number, rank: number): number;
+  constructor(order: MergeOrder) {
+    this.order = order;
+  }
 
   /** Makes room for `count` ids; call before writing to `ids`. */
   reserve(count: number): void {
@@ -35,7 +44,7 @@ export abstract class Merger {
 
   /** Joins `ids[0…count)` in place; returns how many ids are left. */
   merge(count: number): number {
-    const { ids, next, previous } = this;
+    const { ids, next, previous, order } = this;
     this.heaped = 0;
     for (let i = 0; i < count; i++) {
       next[i] = i + 1 < count ? i + 1 : -1;
@@ -48,8 +57,8 @@ export abstract class Merger {
       const left = key - rank * positions;
       const right = next[left];
       // A pair whose symbols were joined since is stale: its rank is not that of the pair there now.
-      if (ids[left] < 0 || right < 0 || this.rank(ids[left], ids[right]) !== rank) continue;
-      ids[left] = this.join(ids[left], ids[right], rank);
+      if (ids[left] < 0 || right < 0 || order.rank(ids[left], ids[right]) !== rank) continue;
+      ids[left] = order.join(ids[left], ids[right], rank);
       ids[right] = -1;
       const after = next[right];
       next[left] = after;
@@ -65,7 +74,7 @@ export abstract class Merger {
   }
 
   private consider(left: number, right: number): void {
-    const rank = this.rank(this.ids[left], this.ids[right]);
+    const rank = this.order.rank(this.ids[left], this.ids[right]);
     if (rank >= 0) this.push(rank * positions + left);
   }
 

@@ -1,10 +1,13 @@
 import type { Metadata } from "../bytes/metadata.ts";
 import { BytePair } from "./byte-pair.ts";
+import { CharacterPairs } from "./character-pairs.ts";
 import * as errors from "./errors.ts";
 import type { Family } from "./family.ts";
 import { IdList } from "./id-list.ts";
 import { SpecialTokens } from "./special-tokens.ts";
+import { Unigram } from "./unigram.ts";
 import { readVocabulary, TokenType, type Vocabulary } from "./vocabulary.ts";
+import { WordPiece } from "./word-piece.ts";
 
 export interface EncodeOptions {
   /** Recognise control tokens such as `<|im_end|>` written in the text. Default false. */
@@ -33,7 +36,8 @@ export interface Tokenizer {
    * The ids of a text. Lone surrogates become U+FFFD. Takes time linear in the text's length (times
    * a logarithm), whatever the text.
    *
-   * @throws ClavisError `tokens.no_token` where the vocabulary cannot spell the text
+   * @throws ClavisError `tokens.no_token` where the vocabulary cannot spell the text,
+   *   `tokens.text_length` for more than 4 Mi UTF-16 units at once
    */
   encode(text: string, options?: EncodeOptions): Int32Array;
 
@@ -68,6 +72,10 @@ export interface Tokenizer {
 
 const families: Record<string, (vocabulary: Vocabulary, metadata: Metadata) => Family> = {
   gpt2: (vocabulary, metadata) => new BytePair(vocabulary, metadata),
+  llama: (vocabulary, metadata) => new CharacterPairs("spm", vocabulary, metadata),
+  gemma4: (vocabulary, metadata) => new CharacterPairs("bpe", vocabulary, metadata),
+  t5: (vocabulary, metadata) => new Unigram(vocabulary, metadata),
+  bert: (vocabulary, metadata) => new WordPiece(vocabulary, metadata),
 };
 
 /**
@@ -84,6 +92,12 @@ export function createTokenizer(metadata: Metadata): Tokenizer {
 }
 
 const nothing = new Uint8Array(0);
+
+/**
+ * The longest text to encode at once, in UTF-16 units. Expressions remember where they may have to
+ * go back to, 12 bytes or so for each character of a word, and V8 gives them 64 MiB for that.
+ */
+const longestText = 2 ** 22;
 
 class VocabularyTokenizer implements Tokenizer {
   readonly kind: Tokenizer["kind"];
@@ -118,21 +132,15 @@ class VocabularyTokenizer implements Tokenizer {
   }
 
   encode(text: string, { special = false, addSpecial = false }: EncodeOptions = {}): Int32Array {
+    if (text.length > longestText) throw errors.textLength(text.length, longestText);
     const whole = text.replace(/\p{Surrogate}/gu, "\ufffd");
     const ids = new IdList();
     if (addSpecial && this.addsBos && this.bos !== undefined) ids.push(this.bos);
-    let first = true;
     this.specialTokens.split(
       whole,
       special,
-      (start, end) => {
-        this.family.encode(whole.slice(start, end), first, ids);
-        first = false;
-      },
-      (id) => {
-        ids.push(id);
-        first = true;
-      },
+      (start, end) => this.family.encode(whole.slice(start, end), ids),
+      (id) => ids.push(id),
     );
     if (addSpecial && this.addsSeparator && this.vocabulary.separator !== undefined) {
       ids.push(this.vocabulary.separator);
