@@ -12,6 +12,8 @@ export class Answer implements Reader {
   private readonly request: GenerateRequest;
   private readonly tokenizer: Tokenizer;
   private readonly contextLength: number;
+  /** Tokens that have a text, and so can be drawn: a model may have padded its rows of logits. */
+  private readonly drawable: number;
   private readonly sampler: Sampler;
   private readonly decoder: StreamDecoder;
   private readonly stops: StopFinder;
@@ -39,7 +41,8 @@ export class Answer implements Reader {
     this.tokenizer = tokenizer;
     this.contextLength = options.contextLength;
     this.onEnd = options.onEnd;
-    this.sampler = createSampler(request.sampling ?? {}, options.vocabulary, {
+    this.drawable = Math.min(options.vocabulary, tokenizer.vocabularySize);
+    this.sampler = createSampler(request.sampling ?? {}, this.drawable, {
       prompt: request.prompt,
       tokenText: (id) => tokenizer.decode([id]),
     });
@@ -57,7 +60,7 @@ export class Answer implements Reader {
 
   take(logits: Float32Array, tokens: readonly number[]): number | readonly number[] | undefined {
     const { request } = this;
-    const { token, logprob, top } = this.sampler.sample(logits);
+    const { token, logprob, top } = this.sampler.sample(logits.subarray(0, this.drawable));
     this.firstTokenAt ??= performance.now();
     this.generatedTokens++;
     if (!request.ignoreEnd && this.tokenizer.endTokens.has(token)) return this.finish("end");

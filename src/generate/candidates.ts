@@ -19,17 +19,16 @@ export interface Candidates {
  *
  * @param logits  [V] f32, unnormalised, natural log; −Infinity bars a token; left unchanged
  * @param count   1 ≤ count; V or more sorts them all
- * @returns       at most min(count, V) candidates: barred tokens are none. A view of memory that the next
- *                call overwrites.
+ * @returns       at most min(count, V) candidates, without weights: barred tokens are none. A view of memory
+ *                that the next call overwrites.
  * @throws ClavisError `sample.nan`, `sample.infinite` on such a logit, `sample.empty` where all are −Infinity
  */
 export function largest(logits: Float32Array, count: number): Candidates {
   const candidates = room(Math.min(count, logits.length));
-  if (count < logits.length) selectLargest(logits, count, candidates);
+  if (count < logits.length || logits.length < leastToSort) selectLargest(logits, count, candidates);
   else sortAll(logits, candidates);
   if (candidates.size === 0) throw nothingAllowed(logits.length);
   if (candidates.logits[0] === Number.POSITIVE_INFINITY) throw logitInfinite(candidates.ids[0]);
-  setWeights(candidates, 1);
   return candidates;
 }
 
@@ -58,8 +57,11 @@ export function keepRange(candidates: Candidates, start: number, end: number): v
   candidates.size = end - start;
 }
 
+/** Below so many logits, sorting with the heap is quicker than three rounds over 2,048 counters. */
+const leastToSort = 1024;
+
 // Sampling is synchronous and candidates live until the next call only, so that all samplers of a thread
-// can share one piece of memory: 12 bytes a token, and 8 more for sorting a whole vocabulary.
+// can share one piece of memory: 12 bytes a token, and 12 more for sorting a whole vocabulary.
 let shared: Candidates = {
   ids: new Int32Array(0),
   logits: new Float32Array(0),
@@ -145,15 +147,27 @@ function siftDown(kept: Float32Array, ids: Int32Array, size: number, logit: numb
 const floats = new Float32Array(1);
 const words = new Uint32Array(floats.buffer);
 
+const counts = new Uint32Array(3 * 2048);
+let scratch = { keys: new Uint32Array(0), otherKeys: new Uint32Array(0), otherIds: new Int32Array(0) };
+
 /**
  * Radix sort in three passes of 11 bits: an f32's bits, turned around where it is positive, ascend as the
  * logits descend. The passes keep the order of equals, which begins with the lower id.
  */
 function sortAll(logits: Float32Array, candidates: Candidates): void {
+  if (scratch.keys.length < logits.length) {
+    scratch = {
+      keys: new Uint32Array(logits.length),
+      otherKeys: new Uint32Array(logits.length),
+      otherIds: new Int32Array(logits.length),
+    };
+  }
+  // Three passes end in the other arrays of the two than they begin with.
+  let { keys, otherKeys: nextKeys }: { keys: Uint32Array; otherKeys: Uint32Array } = scratch;
+  let ids: Int32Array = scratch.otherIds;
+  let nextIds: Int32Array = candidates.ids;
   let size = 0;
-  let keys = new Uint32Array(logits.length);
-  let ids = new Int32Array(logits.length);
-  const counts = new Uint32Array(3 * 2048);
+  counts.fill(0);
   for (let id = 0; id < logits.length; id++) {
     const logit = logits[id];
     if (logit === Number.NEGATIVE_INFINITY) continue;
@@ -166,27 +180,21 @@ function sortAll(logits: Float32Array, candidates: Candidates): void {
     counts[2048 + ((key >>> 11) & 2047)]++;
     counts[4096 + (key >>> 22)]++;
   }
-  let nextKeys = new Uint32Array(size);
-  let nextIds = new Int32Array(size);
   for (let pass = 0; pass < 3; pass++) {
-    const starts = counts.subarray(2048 * pass, 2048 * (pass + 1));
     let start = 0;
-    for (let digit = 0; digit < 2048; digit++) {
-      const count = starts[digit];
-      starts[digit] = start;
+    for (let digit = 2048 * pass; digit < 2048 * (pass + 1); digit++) {
+      const count = counts[digit];
+      counts[digit] = start;
       start += count;
     }
     for (let i = 0; i < size; i++) {
-      const to = starts[(keys[i] >>> (11 * pass)) & 2047]++;
+      const to = counts[2048 * pass + ((keys[i] >>> (11 * pass)) & 2047)]++;
       nextKeys[to] = keys[i];
       nextIds[to] = ids[i];
     }
     [keys, nextKeys] = [nextKeys, keys];
     [ids, nextIds] = [nextIds, ids];
   }
-  for (let i = 0; i < size; i++) {
-    candidates.ids[i] = ids[i];
-    candidates.logits[i] = logits[ids[i]];
-  }
+  for (let i = 0; i < size; i++) candidates.logits[i] = logits[candidates.ids[i]];
   candidates.size = size;
 }

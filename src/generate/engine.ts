@@ -48,8 +48,6 @@ export class Engine {
   private readonly pool: PagePool;
   /** Logits in a row. */
   private readonly vocabulary: number;
-  /** Tokens that have a text, and so can be drawn: a model may have padded its rows. */
-  private readonly drawable: number;
   /** Most sequences at once: each needs a token, a row of logits and a page table in every step. */
   private readonly capacity: number;
   /** In order of admission. */
@@ -65,7 +63,6 @@ export class Engine {
     this.tokenizer = tokenizer;
     this.limits = limits;
     this.vocabulary = vocabulary;
-    this.drawable = Math.min(vocabulary, tokenizer.vocabularySize);
     this.pool = new PagePool(cache.pages, pagePositions);
     this.capacity = Math.min(limits.sequences, limits.tokens, limits.wanted);
     const pages = Math.min(cache.pages, limits.pagesPerSequence);
@@ -90,7 +87,7 @@ export class Engine {
     let sequence: Sequence | undefined;
     const answer = new Answer(request, {
       tokenizer: this.tokenizer,
-      vocabulary: this.drawable,
+      vocabulary: this.vocabulary,
       contextLength: this.contextLength,
       onEnd: () => {
         if (sequence) sequence.ended = true;

@@ -130,6 +130,7 @@ export class Sampler {
       setWeights(candidates, options.temperature);
       return candidates.ids[mirostat.draw(candidates, this.random.uniform())];
     }
+    setWeights(candidates, 1);
     keepTypical(candidates, options.typicalP);
     keepTopP(candidates, options.topP);
     keepMinP(candidates, options.minP);
