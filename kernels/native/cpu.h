@@ -1,0 +1,34 @@
+// What this processor can do. One build serves every x86-64 and one every AArch64: kernels are chosen by these.
+#pragma once
+
+namespace clavis {
+
+/// Instruction sets beyond what every x86-64 (SSE2) or AArch64 (NEON) has; true only where the system saves
+/// their registers, too.
+struct CpuFeatures {
+  // x86-64
+  bool ssse3 = false;
+  bool avx2 = false;        // with F16C and FMA, which every processor with AVX2 has
+  bool avxvnni = false;     // vpdpbusd on 256 bits without AVX-512
+  bool avx512 = false;      // F, BW, VL and DQ
+  bool avx512vnni = false;
+  bool avx512bf16 = false;
+  bool amxInt8 = false;     // the system has given leave to use the tiles, or would
+  bool amxBf16 = false;
+  // AArch64
+  bool neon = false;
+  bool dotprod = false;
+  bool i8mm = false;
+};
+
+/// Asks the processor (cpuid and xgetbv, or getauxval).
+CpuFeatures detectCpu();
+
+/// The features that are left under a level: baseline, avx2, avxvnni, avx512vnni, neon, dotprod or i8mm; nothing
+/// above it. nullptr, "" or an unknown name takes nothing away. Tests set it by CLAVIS_CPU or per program.
+CpuFeatures limitCpu(CpuFeatures features, const char* level);
+
+/// The highest level whose features are all there, by its name.
+const char* levelName(const CpuFeatures& features);
+
+}  // namespace clavis
