@@ -264,7 +264,7 @@ export class Engine {
       const start = row++ * this.vocabulary;
       if (sequence.ended) continue;
       try {
-        const next = sequence.reader.take(logits.subarray(start, start + this.drawable), sequence.tokens);
+        const next = sequence.reader.take(logits.subarray(start, start + this.vocabulary), sequence.tokens);
         if (next === undefined) sequence.ended = true;
         else if (typeof next === "number") sequence.tokens.push(next);
         else {
