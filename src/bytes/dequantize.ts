@@ -23,11 +23,12 @@ import {
   decodeI16,
   decodeI32,
   decodeI64,
+  type RunDecoder,
 } from "./layouts/plain.ts";
 import { decodeTQ1_0, decodeTQ2_0 } from "./layouts/ternary.ts";
 import { rowBytes, type TensorType, tensorTypes } from "./types.ts";
 
-const decoders: Record<TensorType, Decoder> = {
+const runDecoders = {
   F32: decodeF32,
   F16: decodeF16,
   BF16: decodeBF16,
@@ -36,6 +37,9 @@ const decoders: Record<TensorType, Decoder> = {
   I16: decodeI16,
   I32: decodeI32,
   I64: decodeI64,
+} satisfies Partial<Record<TensorType, RunDecoder>>;
+
+const blockDecoders: Record<Exclude<TensorType, keyof typeof runDecoders>, Decoder> = {
   Q4_0: decodeQ4_0,
   Q4_1: decodeQ4_1,
   Q5_0: decodeQ5_0,
@@ -71,7 +75,13 @@ const decoders: Record<TensorType, Decoder> = {
 export function dequantize(type: TensorType, bytes: Uint8Array, out: Float32Array): void {
   const expected = rowBytes(type, out.length);
   if (bytes.length !== expected) throw blockBytes(type, bytes.length, expected);
+  if (isRunType(type)) {
+    runDecoders[type](bytes, out);
+    return;
+  }
   const { block, bytes: step } = tensorTypes[type];
-  const decode = decoders[type];
+  const decode = blockDecoders[type];
   for (let at = 0, to = 0; to < out.length; at += step, to += block) decode(bytes, at, out, to);
 }
+
+const isRunType = (type: TensorType): type is keyof typeof runDecoders => type in runDecoders;

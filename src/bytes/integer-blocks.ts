@@ -52,10 +52,15 @@ function fillScales(
   min = 0,
   dmin = 0,
 ): void {
-  out.scales.fill(scale, to / 16, (to + count) / 16);
-  out.mins.fill(min, to / 16, (to + count) / 16);
-  out.d.fill(d, to / 32, (to + count) / 32);
-  out.dmin.fill(dmin, to / 32, (to + count) / 32);
+  // Plain stores: for one or two numbers fill would take longer than the codes.
+  for (let group = to >> 4; group < (to + count) >> 4; group++) {
+    out.scales[group] = scale;
+    out.mins[group] = min;
+  }
+  for (let group = to >> 5; group < (to + count) >> 5; group++) {
+    out.d[group] = d;
+    out.dmin[group] = dmin;
+  }
 }
 
 /** Writes one block of a row. */
@@ -253,7 +258,7 @@ export function quantizeQ8_0(values: Float32Array): Uint8Array {
     bytes[at + Q8_0.at.scale + 1] = half >> 8;
     for (let j = 0; j < 32; j++) {
       const code = Math.fround(values[from + j] * inverse);
-      bytes[at + Q8_0.at.q + j] = Math.sign(code) * Math.round(Math.abs(code));
+      bytes[at + Q8_0.at.q + j] = code < 0 ? -Math.floor(0.5 - code) : Math.floor(code + 0.5);
     }
   }
   return bytes;

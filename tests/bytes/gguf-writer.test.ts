@@ -109,7 +109,7 @@ describe("writeGguf", () => {
           }
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 60 },
     );
   });
 
@@ -128,7 +128,7 @@ describe("writeGguf", () => {
         );
         expect(await written({ metadata: gguf.metadata.entries(), tensors: again })).toEqual(first);
       }),
-      { numRuns: 100 },
+      { numRuns: 40 },
     );
   });
 
@@ -148,7 +148,7 @@ describe("writeGguf", () => {
           );
         },
       ),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 
