@@ -73,7 +73,8 @@ export async function writeGguf(sink: ByteSink, input: GgufInput): Promise<void>
     header.number("u64", offset);
     offset += aligned(tensorBytes(tensor), alignment);
   }
-  header.bytes(new Uint8Array(aligned(header.length, alignment) - header.length));
+  // Without tensors there is no data to align.
+  if (offset > 0) header.bytes(new Uint8Array(aligned(header.length, alignment) - header.length));
   await sink.write(header.written());
 
   for (const tensor of input.tensors) {
