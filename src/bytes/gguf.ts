@@ -132,15 +132,21 @@ function guessed(head: string): string | undefined {
 
 /** Arrays in arrays are in the format, but no published model has them. */
 const deepestArray = 4;
-const mostInnerArrays = 2 ** 16;
-/** As JavaScript values, truth values take 8 bytes each. */
-const mostBooleans = 2 ** 20;
+
+/** What a file may still have of the things that take far more memory than bytes in the file. */
+interface Allowance {
+  innerArrays: number;
+  /** In arrays: a byte in the file, eight as a JavaScript value. */
+  booleans: number;
+}
+
+const allowance = (): Allowance => ({ innerArrays: 2 ** 16, booleans: 2 ** 20 });
 
 async function readMetadata(reader: HeaderReader, count: number): Promise<Metadata> {
   const values = new Map<string, MetadataValue>();
   const types = new Map<string, ValueType>();
   const { name } = reader.source;
-  const innerArrays = { left: mostInnerArrays };
+  const left = allowance();
   for (let i = 0; i < count; i++) {
     const what = `metadata key ${i + 1}`;
     if (!reader.has(8)) await reader.need(8, `the length of ${what}`);
@@ -149,7 +155,7 @@ async function readMetadata(reader: HeaderReader, count: number): Promise<Metada
     if (!reader.has(length + 4)) await reader.need(length + 4, what);
     const key = reader.text(length, what);
     if (values.has(key)) throw duplicateKey(name, key);
-    const { type, value } = await readValue(reader, key, reader.u32(), 0, innerArrays);
+    const { type, value } = await readValue(reader, key, reader.u32(), 0, left);
     values.set(key, value);
     types.set(key, type);
   }
@@ -166,7 +172,7 @@ async function readValue(
   key: string,
   typeId: number,
   depth: number,
-  innerArrays: { left: number },
+  left: Allowance,
 ): Promise<TypedValue> {
   const { name } = reader.source;
   const what = `metadata ${quoted(key)}`;
@@ -199,17 +205,19 @@ async function readValue(
     return { type: "string[]", value: await reader.strings(count, what) };
   }
   if (itemId === booleanId) {
-    const bytes = new Uint8Array(reader.count(`truth values in ${what}`, 1, mostBooleans));
+    const count = reader.count(`truth values in ${what}`, 1, left.booleans);
+    left.booleans -= count;
+    const bytes = new Uint8Array(count);
     await reader.copyInto(bytes, what);
     return { type: "bool[]", value: Array.from(bytes, (byte) => booleanOf(byte, name, key)) };
   }
   if (itemId !== arrayId) throw unknownValueType(name, key, itemId);
 
-  const count = reader.count(`arrays in ${what}`, 12, innerArrays.left);
-  innerArrays.left -= count;
+  const count = reader.count(`arrays in ${what}`, 12, left.innerArrays);
+  left.innerArrays -= count;
   const items: MetadataValue[] = [];
   for (let i = 0; i < count; i++) {
-    const inner = await readValue(reader, key, arrayId, depth + 1, innerArrays);
+    const inner = await readValue(reader, key, arrayId, depth + 1, left);
     items.push(inner.value);
   }
   return { type: "array[]", value: items };

@@ -247,6 +247,17 @@ export function* lies(): Generator<Required<HostileFile>> {
   yield lie("arrays 1000 deep", "gguf.array_depth", nested(1000));
   yield lie("100,000 arrays in an array", "gguf.count", arrays(100_000));
   yield lie("arrays of arrays of arrays, 70,000 in all", "gguf.count", arrayTree(10, 7000));
+  const half = new Uint8Array(2 ** 19 + 1);
+  yield lie(
+    "a million truth values in two arrays",
+    "gguf.count",
+    new RawFile()
+      .header(0, 2)
+      .arrayKey("k", 7, half.length)
+      .raw(half)
+      .arrayKey("l", 7, half.length)
+      .raw(half),
+  );
   for (const value of [0, 3, 48, 2 ** 21, 2 ** 31]) {
     yield lie(`an alignment of ${value}`, "gguf.alignment", oneKey().key("general.alignment", 4).u32(value));
   }
