@@ -6,7 +6,6 @@ import { ClavisError, grouped } from "./errors.ts";
 import { Engine } from "./generate/engine.ts";
 import type { GenerateRequest } from "./generate/request.ts";
 import type { GenerateStream } from "./generate/stream.ts";
-import type { Graph } from "./graph/graph.ts";
 import { buildGraph, modelParameters } from "./models/architecture.ts";
 import { architectures } from "./models/index.ts";
 import type { Parameters } from "./models/parameters.ts";
@@ -238,7 +237,7 @@ export async function planFor(
   device: Device,
   options: LoadOptions,
 ): Promise<{ plan: Plan; context: number }> {
-  const { contextLength: trained } = modelParameters(gguf, architectures);
+  const { contextLength: trained, layers, kvHeads, headWidth } = modelParameters(gguf, architectures);
   const {
     mode = "fast",
     kvType = "f16",
@@ -248,20 +247,14 @@ export async function planFor(
   checkCount("sequences", sequences, 256);
   checkCount("context", options.context ?? 1, trained);
   if (options.threads !== undefined) checkCount("threads", options.threads, 256);
-  const graph: Graph = await buildGraph(gguf, architectures, options.context ?? trained);
-  const onePage = pageBytes({
-    layers: graph.layers,
-    kvHeads: graph.kvHeads,
-    headWidth: graph.headWidth,
-    type: kvType,
-  });
-  if (kvType === "q8" && graph.headWidth % 32 !== 0) {
+  if (kvType === "q8" && headWidth % 32 !== 0) {
     throw new ClavisError("load.kv_type", {
-      found: `kvType q8 for heads of ${graph.headWidth} values`,
+      found: `kvType q8 for heads of ${headWidth} values`,
       expected: "heads of a multiple of 32 values",
       next: "Use kvType f16.",
     });
   }
+  const onePage = pageBytes({ layers, kvHeads, headWidth, type: kvType });
   const affordable = Math.floor(memoryBudget / onePage);
   const context = options.context ?? Math.min(trained, affordable * pagePositions);
   const pagesPerSequence = Math.ceil(context / pagePositions);
@@ -272,6 +265,7 @@ export async function planFor(
       next: "Ask for a shorter context, kvType q8, or a larger memoryBudget.",
     });
   }
+  const graph = await buildGraph(gguf, architectures, context);
   const plan = makePlan(graph, {
     mode,
     kvType,
