@@ -1,0 +1,81 @@
+import type { GenerateOptions, Model } from "../index.ts";
+import { Interrupted } from "./errors.ts";
+import type { AnswerFlags, LoadFlags } from "./options.ts";
+
+/**
+ * A signal that Ctrl-C aborts with {@link Interrupted}. The second Ctrl-C ends the process at once.
+ */
+export function interruption(): AbortSignal {
+  const controller = new AbortController();
+  process.on("SIGINT", () => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort(new Interrupted());
+  });
+  return controller.signal;
+}
+
+/** Loads the model that a command names; slow loading shows how far it is on a terminal. */
+export async function openModel(
+  source: string,
+  flags: LoadFlags,
+  { signal, sequences = 1 }: { signal?: AbortSignal; sequences?: number } = {},
+): Promise<Model> {
+  const { load } = await import("../index.ts");
+  const progress = process.stderr.isTTY ? new Progress() : undefined;
+  try {
+    return await load(source, {
+      device: flags.device,
+      threads: flags.threads,
+      mode: flags.mode,
+      context: flags.context,
+      kvType: flags.kv,
+      sequences,
+      signal,
+      progress: progress && ((done, all) => progress.show(done, all)),
+    });
+  } finally {
+    progress?.clear();
+  }
+}
+
+/** What the options of a command ask of an answer. */
+export function answerOptionsOf(flags: AnswerFlags, signal?: AbortSignal): GenerateOptions {
+  return {
+    maxTokens: flags.maxTokens,
+    stop: flags.stop,
+    overflow: flags.overflow,
+    signal,
+    sampling: {
+      temperature: flags.temp,
+      topK: flags.topK,
+      topP: flags.topP,
+      minP: flags.minP,
+      repeatPenalty: flags.repeatPenalty,
+      presencePenalty: flags.presencePenalty,
+      frequencyPenalty: flags.frequencyPenalty,
+      seed: flags.seed,
+    },
+  };
+}
+
+const patienceMs = 400;
+const everyMs = 100;
+
+/** A line on the terminal that says how much of a model has been read. */
+class Progress {
+  private readonly start = performance.now();
+  private last = 0;
+
+  show(done: number, all: number): void {
+    const now = performance.now();
+    if (now - this.start < patienceMs || now - this.last < everyMs) return;
+    this.last = now;
+    const tenths = Math.floor((done / all) * 20);
+    const bar = "=".repeat(tenths).padEnd(20);
+    process.stderr.write(`\rloading [${bar}] ${String(Math.floor((done / all) * 100)).padStart(3)} %`);
+  }
+
+  clear(): void {
+    if (this.last > 0) process.stderr.write(`\r${" ".repeat(40)}\r`);
+  }
+}
