@@ -17,6 +17,8 @@ export class Answer implements Reader {
   private readonly sampler: Sampler;
   private readonly decoder: StreamDecoder;
   private readonly stops: StopFinder;
+  /** Control tokens named by a stop string; they have no text in which it could be found. */
+  private readonly stopTokens = new Map<number, string>();
   /** Called once, where the answer has ended for whatever reason. */
   private readonly onEnd: () => void;
   private readonly onAbort = () => this.end(() => this.stream.fail(this.request.signal!.reason, true));
@@ -48,6 +50,10 @@ export class Answer implements Reader {
     });
     this.decoder = new StreamDecoder(tokenizer, { continues: request.continues ?? true });
     this.stops = new StopFinder(request.stop ?? []);
+    for (const stop of request.stop ?? []) {
+      const token = controlToken(tokenizer, stop);
+      if (token !== undefined) this.stopTokens.set(token, stop);
+    }
     this.stream = new GenerateStream(() => this.finish("cancelled"));
     if (request.signal?.aborted) this.onAbort();
     else request.signal?.addEventListener("abort", this.onAbort);
@@ -63,6 +69,8 @@ export class Answer implements Reader {
     const { token, logprob, top } = this.sampler.sample(logits.subarray(0, this.drawable));
     this.firstTokenAt ??= performance.now();
     this.generatedTokens++;
+    const stopped = this.stopTokens.get(token);
+    if (stopped !== undefined) return this.finish("stop", stopped);
     if (!request.ignoreEnd && this.tokenizer.endTokens.has(token)) return this.finish("end");
 
     this.sampler.accept(token);
@@ -101,7 +109,8 @@ export class Answer implements Reader {
 
   private finish(finishReason: FinishReason, stopString?: string): undefined {
     this.end(() => {
-      if (finishReason === "end" || finishReason === "length") {
+      // Where a stop string was found in the text, what is left is part of it or comes after it.
+      if (finishReason !== "cancelled" && !this.stops.found) {
         const last = this.stops.push(this.decoder.end());
         const text = last.stop === undefined ? last.text + this.stops.end() : last.text;
         if (text !== "" || this.pending.length > 0) this.emit(text);
@@ -130,5 +139,16 @@ export class Answer implements Reader {
     this.request.signal?.removeEventListener("abort", this.onAbort);
     settle();
     this.onEnd();
+  }
+}
+
+/** The control token that a text names, e.g. "<|im_end|>". */
+function controlToken(tokenizer: Tokenizer, text: string): number | undefined {
+  try {
+    const ids = tokenizer.encode(text, { special: true });
+    return ids.length === 1 && tokenizer.isControl(ids[0]) ? ids[0] : undefined;
+  } catch {
+    // A text that the vocabulary cannot spell names none.
+    return undefined;
   }
 }

@@ -8,7 +8,10 @@ export interface DryOptions {
   readonly allowedLength?: number;
   /** Newest tokens of prompt and answer to look at; -1: all. Default -1. */
   readonly lastN?: number;
-  /** A token whose text contains one of these ends a match. Default newline, colon, quote, asterisk. */
+  /**
+   * A token whose text contains one of these ends a match, and so does a control token. Default newline,
+   * colon, quote, asterisk.
+   */
   readonly breakers?: readonly string[];
 }
 

@@ -165,7 +165,10 @@ export class Engine {
         const logits = await this.program.run(this.batch(parts));
         this.advance(parts, logits);
       } catch (error) {
-        for (const { sequence } of parts) this.fail(sequence, error);
+        // Without a step it is the engine's own fault, and none of its requests could go on.
+        const all = [...this.running, ...this.waiting];
+        const affected = parts.length > 0 ? parts.map(({ sequence }) => sequence) : all;
+        for (const sequence of affected) this.fail(sequence, error);
       }
       await turn();
     }

@@ -54,17 +54,16 @@ export class PagePool {
     return this.free.length + this.kept.size;
   }
 
-  /** How many of the available pages a sequence would take over from the index, for `available`'s sake. */
+  /** A holding without pages. */
   hold(): Holding {
     return { pages: [], indexed: 0, last: undefined };
   }
 
   /**
-   * Full pages that begin with these tokens, without taking them.
+   * Counts the full pages that hold the beginning of these tokens, without taking them.
    *
-   * @param tokens  tokens of the sequence
-   * @param most    how many tokens may be covered at most
-   * @returns       pages that could be shared, and how many of them count as available now
+   * @param most  how many tokens may be covered at most
+   * @returns     pages that could be shared, and how many of them are kept, so counted in `available`
    */
   find(tokens: ArrayLike<number>, most: number): { pages: number; kept: number } {
     const chain = this.chain(tokens, most);
@@ -72,7 +71,7 @@ export class PagePool {
   }
 
   /**
-   * Starts an empty holding with the full pages that begin with these tokens.
+   * Starts an empty holding with the full pages that hold the beginning of these tokens.
    *
    * @param most  how many tokens may be covered at most, so that one is left whose logits are computed
    * @returns     tokens covered, a multiple of pagePositions

@@ -8,7 +8,7 @@ export interface GenerateRequest {
   /** Most tokens to draw, at least 1. Default: as many as the context has room for. */
   readonly maxTokens?: number;
   readonly sampling?: SamplingOptions;
-  /** Texts that end the answer where they occur in it; they are not shown. None may be empty. */
+  /** Texts, or control tokens, that end the answer where they occur in it; they are not shown. None is empty. */
   readonly stop?: readonly string[];
   readonly signal?: AbortSignal;
   /**

@@ -4,7 +4,7 @@ import { penalizeRepetition } from "./dry.ts";
 import { logitCount } from "./errors.ts";
 import { History } from "./history.ts";
 import { logprobsOf, type TokenLogprob } from "./logprobs.ts";
-import { keepMinP } from "./min-p.ts";
+import { countLikely, keepMinP } from "./min-p.ts";
 import { Mirostat } from "./mirostat.ts";
 import { type CheckedOptions, checkOptions, type SamplingOptions } from "./options.ts";
 import { penalizeCounts, penalizeRepeats } from "./penalties.ts";
@@ -26,7 +26,7 @@ export interface Sampled {
 export interface SamplerContext {
   /** Tokens before the answer, for the repeat and DRY penalties. */
   readonly prompt?: ArrayLike<number>;
-  /** The text of a token, for DRY's breakers; without it no token is one. */
+  /** The text of a token, "" for a control token, for DRY's breakers; without it no token is one. */
   readonly tokenText?: (id: number) => string;
 }
 
@@ -124,12 +124,12 @@ export class Sampler {
   private choose(logits: Float32Array): number {
     const { options, mirostat } = this;
     if (options.temperature === 0) return largest(logits, 1).ids[0];
-    const all = options.topK === 0 || mirostat !== undefined;
-    const candidates = largest(logits, all ? logits.length : options.topK);
     if (mirostat) {
+      const candidates = largest(logits, logits.length);
       setWeights(candidates, options.temperature);
       return candidates.ids[mirostat.draw(candidates, this.random.uniform())];
     }
+    const candidates = largest(logits, this.most(logits));
     setWeights(candidates, 1);
     keepTypical(candidates, options.typicalP);
     keepTopP(candidates, options.topP);
@@ -141,20 +141,29 @@ export class Sampler {
     setWeights(candidates, options.temperature);
     return candidates.ids[draw(candidates, this.random.uniform())];
   }
+
+  /** How many candidates the chain needs to start with. */
+  private most(logits: Float32Array): number {
+    const { topK, topP, typicalP, minP } = this.options;
+    if (topK > 0) return topK;
+    // Where min-p comes first, what it would leave out need not be sorted.
+    if (typicalP === 1 && topP === 1 && minP > 0) return Math.max(1, countLikely(logits, minP));
+    return logits.length;
+  }
 }
 
-/** Whether a token's text contains a breaker, worked out once for each token that comes up. */
+/** Whether a token has no text or one with a breaker, worked out once for each token that comes up. */
 function breakerTest(
   breakers: readonly string[],
   tokenText: ((id: number) => string) | undefined,
 ): (id: number) => boolean {
-  if (tokenText === undefined || breakers.length === 0) return () => false;
+  if (tokenText === undefined) return () => false;
   const known = new Map<number, boolean>();
   return (id) => {
     let answer = known.get(id);
     if (answer === undefined) {
       const text = tokenText(id);
-      answer = breakers.some((breaker) => text.includes(breaker));
+      answer = text === "" || breakers.some((breaker) => text.includes(breaker));
       known.set(id, answer);
     }
     return answer;

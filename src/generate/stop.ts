@@ -18,6 +18,8 @@ export interface Released {
 export class StopFinder {
   private readonly stops: readonly Automaton[];
   private held = "";
+  /** Whether a stop string has occurred. */
+  found = false;
 
   /** @param strings  none of them empty */
   constructor(strings: readonly string[]) {
@@ -30,13 +32,14 @@ export class StopFinder {
     // Whole characters, so that half of a surrogate pair is never held or matched.
     for (const character of piece) {
       seen += character;
-      let found: Automaton | undefined;
+      let longest: Automaton | undefined;
       for (const stop of this.stops) {
-        if (stop.step(character) && stop.string.length > (found?.string.length ?? 0)) found = stop;
+        if (stop.step(character) && stop.string.length > (longest?.string.length ?? 0)) longest = stop;
       }
-      if (found) {
+      if (longest) {
         this.held = "";
-        return { text: seen.slice(0, seen.length - found.string.length), stop: found.string };
+        this.found = true;
+        return { text: seen.slice(0, seen.length - longest.string.length), stop: longest.string };
       }
     }
     const heldLength = Math.max(...this.stops.map((stop) => stop.matchedLength));

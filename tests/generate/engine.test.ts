@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { largest } from "../../src/generate/candidates.ts";
 import { Engine } from "../../src/generate/engine.ts";
+import { Xoshiro128 } from "../../src/generate/random.ts";
 import type { GenerateStream, Piece } from "../../src/generate/stream.ts";
 import {
   bos,
@@ -156,6 +157,13 @@ describe("stop strings", () => {
       { text: "a", tokens: [0] },
       { text: "dob", tokens: [3, 14, 1] },
     ]);
+  });
+
+  test("a control token may be named, and text held back before it is shown", async () => {
+    const { engine } = setUp({ logits: script(1, [0, 3, bos, 4]) });
+    const { text, result } = await collect(engine.generate({ prompt: [1], stop: ["dog", "<26>"] }));
+    expect(text).toBe("ad");
+    expect(result).toMatchObject({ finishReason: "stop", stopString: "<26>" });
   });
 
   test("the last text is shown where the answer ends within a possible stop string", async () => {
@@ -314,7 +322,56 @@ describe("several at once", () => {
   });
 });
 
+test("any load, with requests and aborts at any time, gives the tokens of the plain loop", async () => {
+  const random = Xoshiro128.fromSeed(2024);
+  const below = (n: number) => Math.floor(random.uniform() * n);
+  let aborted = 0;
+  let cached = 0;
+  for (let round = 0; round < 25; round++) {
+    const sequences = 1 + below(6);
+    const { engine } = setUp({
+      pages: 4 + below(12),
+      sequences,
+      tokens: sequences + below(40),
+      contextLength: 120,
+    });
+    const answers = Array.from({ length: 10 }, async () => {
+      for (let wait = below(30); wait > 0; wait--) await new Promise((resolve) => setImmediate(resolve));
+      const prompt = promptOf(1 + below(100), below(3));
+      const maxTokens = 1 + below(120 - prompt.length);
+      const controller = new AbortController();
+      const stream = engine.generate({ prompt, maxTokens, sampling: greedy, signal: controller.signal });
+      const abortAfter = below(4) === 0 ? below(20) : Number.POSITIVE_INFINITY;
+      const tokens: number[] = [];
+      try {
+        for await (const piece of stream) {
+          tokens.push(...piece.tokens);
+          if (tokens.length >= abortAfter) controller.abort();
+        }
+        cached += (await stream.result).cachedTokens;
+        expect(tokens).toEqual(expectedGreedy(prompt, maxTokens));
+      } catch (error) {
+        expect(error).toBe(controller.signal.reason);
+        aborted++;
+      }
+    });
+    await Promise.all(answers);
+    const most = promptOf(engine.contextLength - 1, 25);
+    const last = await collect(engine.generate({ prompt: most, maxTokens: 1, sampling: greedy }));
+    expect(last.tokens).toEqual(expectedGreedy(most, 1));
+  }
+  expect(aborted).toBeGreaterThan(20);
+  expect(cached).toBeGreaterThan(500);
+});
+
 describe("ending early", () => {
+  test("timers have their turn although the device never waits", async () => {
+    const { engine } = setUp();
+    const signal = AbortSignal.timeout(20);
+    const stream = engine.generate({ prompt: [1], overflow: "shift", signal });
+    await expect(collect(stream)).rejects.toThrowError(expect.objectContaining({ name: "TimeoutError" }));
+  });
+
   /** Afterwards every page can be had again: a prompt that needs all of them is answered. */
   async function expectAllPagesBack(engine: Engine, length: number): Promise<void> {
     const prompt = promptOf(length, 25);

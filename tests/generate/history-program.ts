@@ -18,7 +18,10 @@ export const tokenizer: Tokenizer = {
   eos: end,
   endTokens: new Set([end]),
   addsSpacePrefix: false,
-  encode: (text) => Int32Array.from(text, (letter) => letter.charCodeAt(0) - 97),
+  encode: (text, options) =>
+    options?.special && text === "<26>"
+      ? Int32Array.of(bos)
+      : Int32Array.from(text, (letter) => letter.charCodeAt(0) - 97),
   decode: (ids) =>
     new TextDecoder().decode(Uint8Array.from(Array.from(ids).flatMap((id) => [...bytesOf(id)]))),
   bytes: bytesOf,

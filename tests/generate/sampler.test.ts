@@ -127,6 +127,20 @@ describe("greedy", () => {
   });
 });
 
+test("min-p alone draws the same tokens whether or not the rest is sorted first", () => {
+  // A topK of all tokens makes the chain sort them.
+  const random = Xoshiro128.fromSeed(3);
+  for (const scale of [0.1, 1, 10, 100, 3000]) {
+    const logits = Float32Array.from({ length: 3000 }, () => (random.uniform() - 0.3) * scale);
+    for (const minP of [1e-6, 0.01, 0.3, 1]) {
+      const options = { temperature: 1.5, topK: 0, minP, seed: 4 };
+      const quick = createSampler({ ...options, topP: 1 }, 3000);
+      const sorted = createSampler({ ...options, topK: 3000, topP: 1 }, 3000);
+      for (let i = 0; i < 20; i++) expect(quick.sample(logits)).toEqual(sorted.sample(logits));
+    }
+  }
+});
+
 describe("order of the chain", () => {
   test("min-p and top-p act before the temperature", () => {
     // At temperature 1 the second token has 0.047 of the first one's probability, at 3 it would have 0.36.
