@@ -1,0 +1,73 @@
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { Worker } from "node:worker_threads";
+import type { WasmPlatform } from "./platform.ts";
+import { workerMain } from "./worker.ts";
+
+/** dist/kernels, from dist/devices/wasm as well as from src/devices/wasm (tests run the sources). */
+const folder = new URL(
+  import.meta.url.endsWith(".ts") ? "../../../dist/kernels/" : "../../kernels/",
+  import.meta.url,
+);
+
+const mostThreads = 16;
+
+/** The wasm device's platform in Node. */
+export const nodePlatform: WasmPlatform = {
+  prepare() {
+    // Node 20 (V8 11.3) knows relaxed SIMD only behind this flag; later ones know it anyway.
+    if (Number.parseInt(process.versions.node, 10) < 22) {
+      setFlagsFromString("--experimental-wasm-relaxed-simd");
+    }
+  },
+
+  async compile(file) {
+    return WebAssembly.compile(await readFile(fileURLToPath(new URL(file, folder))));
+  },
+
+  threads: () => ({ available: true }),
+
+  defaultThreads() {
+    const cores = availableParallelism();
+    return Math.max(1, Math.min(mostThreads, hasSiblings() ? Math.ceil(cores / 2) : cores));
+  },
+
+  startWorker(start) {
+    const source = `const { parentPort, workerData } = require("node:worker_threads");
+(${workerMain})(workerData, (message) => parentPort.postMessage(message));`;
+    const worker = new Worker(source, {
+      eval: true,
+      workerData: start,
+      execArgv: [],
+      // The worker allocates next to nothing: its data lies in the shared memory.
+      resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16 },
+    });
+    worker.unref();
+    return {
+      onMessage(listener) {
+        worker.on("message", listener);
+        worker.on("error", (error) => listener({ failed: String(error) }));
+        worker.on("exit", (code) => listener({ failed: `the worker ended with code ${code}` }));
+      },
+      keepAlive(alive) {
+        if (alive) worker.ref();
+        else worker.unref();
+      },
+      async terminate() {
+        await worker.terminate();
+      },
+    };
+  },
+};
+
+/** Whether two logical processors share a core (Linux tells); a second thread per core only takes turns here. */
+function hasSiblings(): boolean {
+  try {
+    return readFileSync("/sys/devices/system/cpu/smt/active", "latin1").trim() === "1";
+  } catch {
+    return false;
+  }
+}
