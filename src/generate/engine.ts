@@ -234,7 +234,6 @@ export class Engine {
   private restart(sequence: Sequence, tokens: readonly number[]): void {
     this.pool.release(sequence.holding);
     sequence.tokens = [...tokens];
-    sequence.computed = 0;
     this.waiting.unshift(sequence);
   }
 

@@ -19,7 +19,7 @@ export interface Sequence {
   readonly reader: Reader;
   /** All tokens, the newest of which may not be in the cache yet. */
   tokens: number[];
-  /** How many tokens, from the front, are in the cache. */
+  /** How many tokens, from the front, are in the cache; set when the sequence is admitted. */
   computed: number;
   readonly holding: Holding;
   begun: boolean;

@@ -65,12 +65,22 @@ describe("page pool", () => {
   });
 
   test("a collision of hashes finds nothing wrong", () => {
-    // Tokens that differ by 2^32 have equal hashes, as only 32 bits of a token enter.
-    const pool = new PagePool(4, 2);
-    pool.release(fill(pool, [1, 2, 3])!);
-    expect(pool.find([1, 2 + 2 ** 32, 3], 2).pages).toBe(0);
-    expect(pool.find([1, 2, 3], 2).pages).toBe(1);
-    pool.release(fill(pool, [1, 2, 3])!);
+    // FNV-1a over (a, b) is ((basis ^ a) · prime ^ b) · prime, so that for any other a there is a b with
+    // the same hash.
+    const mixed = (token: number) => Math.imul(0x811c9dc5 ^ token, 0x01000193);
+    const first = [1, 2];
+    const second = [3, mixed(1) ^ mixed(3) ^ 2];
+    const pool = new PagePool(8, 2);
+    pool.release(fill(pool, [...first, 5, 6, 0])!);
+    expect(pool.find([...second, 5, 6, 0], 4).pages).toBe(0);
+    pool.release(fill(pool, [...second, 0])!);
+    // Its own page, but not the one that continues the first.
+    expect(pool.find([...second, 5, 6, 0], 4).pages).toBe(1);
+    expect(pool.find([...first, 5, 6, 0], 4).pages).toBe(2);
+    // Giving up one of the two leaves the other.
+    fill(pool, text(10, 100));
+    fill(pool, text(3, 200));
+    expect(pool.find([...first, 5, 6, 0], 4).pages + pool.find([...second, 0], 2).pages).toBe(1);
   });
 });
 
