@@ -1,11 +1,14 @@
 // Compiles kernels/wasm with AssemblyScript: four builds, with and without relaxed SIMD and shared memory.
 //
-//   node scripts/build-wasm.mjs [--force]
+//   node scripts/build-wasm.mjs [--force] [--only NAME]
 //
 // Output: dist/kernels/clavis-{relaxed,simd}-{shared,single}.wasm. Compiles only what is older than its sources.
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import asc from "assemblyscript/asc";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -15,30 +18,31 @@ const outFolder = join(root, "dist/kernels");
 /** Address of the control block in kernels/wasm/control.ts: static data must end below. */
 const controlBlock = 65536;
 
+const names = ["relaxed-shared", "relaxed-single", "simd-shared", "simd-single"].map(
+  (name) => `clavis-${name}`,
+);
+
 /**
- * Brings the four builds up to date.
+ * Brings the four builds up to date, each in a process of its own, as many at a time as there are processors.
  *
- * @param {{ force?: boolean, only?: string }} options  force: compile in any case; only: one build, by its name
+ * @param {{ force?: boolean }} options  force: compile in any case
  * @returns {Promise<string[]>} the files written
  */
-export async function buildWasm({ force = false, only } = {}) {
-  const newest = Math.max(...sources().map(changed), changed(fileURLToPath(import.meta.url)));
-  mkdirSync(outFolder, { recursive: true });
-  const written = [];
-  for (const simd of ["relaxed", "simd"]) {
-    for (const memory of ["shared", "single"]) {
-      const name = `clavis-${simd}-${memory}`;
-      const out = join(outFolder, `${name}.wasm`);
-      if (only !== undefined && only !== name) continue;
-      if (!force && existsSync(out) && changed(out) > newest) continue;
-      await compile(out, simd === "relaxed", memory === "shared");
-      await check(out, memory === "shared");
-      written.push(out);
+export async function buildWasm({ force = false } = {}) {
+  const script = fileURLToPath(import.meta.url);
+  const newest = Math.max(...sources().map(changed), changed(script));
+  const stale = names.filter((name) => force || !existsSync(fileOf(name)) || changed(fileOf(name)) <= newest);
+  const left = [...stale];
+  const next = async () => {
+    for (let name = left.shift(); name !== undefined; name = left.shift()) {
+      await promisify(execFile)(process.execPath, [script, "--only", name]);
     }
-  }
-  return written;
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, next));
+  return stale.map(fileOf);
 }
 
+const fileOf = (name) => join(outFolder, `${name}.wasm`);
 const changed = (path) => statSync(path).mtimeMs;
 
 function sources() {
@@ -46,25 +50,33 @@ function sources() {
   return files.filter((file) => file.name.endsWith(".ts")).map((file) => join(file.parentPath, file.name));
 }
 
-async function compile(out, relaxed, shared) {
+/** Compiles one of the builds into place. */
+async function compile(name) {
+  const relaxed = name.includes("relaxed");
+  const shared = name.includes("shared");
   const features = ["simd", ...(relaxed ? ["relaxed-simd"] : []), ...(shared ? ["threads"] : [])];
+  mkdirSync(outFolder, { recursive: true });
+  // Under another name until it is whole, so that a build that is broken off leaves nothing that looks done.
+  const unfinished = `${fileOf(name)}.${process.pid}.tmp`;
   const { error, stderr } = await asc.main(
     [
       relative(root, join(sourceFolder, "index.ts")),
-      ...["--baseDir", root, "--outFile", relative(root, out)],
+      ...["--baseDir", root, "--outFile", relative(root, unfinished)],
       ...["-O3", "--noAssert", "--runtime", "stub", "--enable", features.join(",")],
       ...["--use", `RELAXED=${relaxed ? 1 : 0},SHARED=${shared ? 1 : 0}`],
-      ...["--importMemory", "--initialMemory", "1", "--maximumMemory", "65536"],
+      ...["--importMemory", "--initialMemory", "1", "--maximumMemory", "65536", "--disableWarning"],
       ...(shared ? ["--sharedMemory"] : []),
     ],
     {},
   );
-  if (error) throw new Error(`${relative(root, out)}: ${error.message}\n${stderr}`);
+  if (error) throw new Error(`${name}: ${error.message}\n${stderr}`);
+  await check(unfinished, shared);
+  renameSync(unfinished, fileOf(name));
 }
 
 /** Refuses a module whose static data reaches into the control block. */
 async function check(out, shared) {
-  if (shared && process.versions.node.startsWith("20.")) {
+  if (process.versions.node.startsWith("20.")) {
     // Node 20 knows relaxed SIMD only behind a flag.
     const v8 = await import("node:v8");
     v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
@@ -73,12 +85,18 @@ async function check(out, shared) {
   const { instance } = await WebAssembly.instantiate(readFileSync(out), { env: { memory, abort() {} } });
   const end = instance.exports.staticEnd();
   if (end > controlBlock) {
-    throw new Error(`${relative(root, out)}: static data ends at ${end}, past the control block at ${controlBlock}`);
+    throw new Error(
+      `${relative(root, out)}: static data ends at ${end}, past the control block at ${controlBlock}`,
+    );
   }
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  for (const file of await buildWasm({ force: process.argv.includes("--force") })) {
-    process.stdout.write(`${relative(root, file)}  ${statSync(file).size} bytes\n`);
+  const only = process.argv.indexOf("--only");
+  if (only > 0) await compile(process.argv[only + 1]);
+  else {
+    for (const file of await buildWasm({ force: process.argv.includes("--force") })) {
+      process.stdout.write(`${relative(root, file)}  ${statSync(file).size} bytes\n`);
+    }
   }
 }
