@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Model } from "../index.ts";
 import { benchTooLong } from "./errors.ts";
-import { columns, rate, significant } from "./format.ts";
+import { columns, plural, rate, significant } from "./format.ts";
 import { interruption, openModel } from "./loading.ts";
 import { commonOptions, type LoadFlags, loadOptions, numberOption } from "./options.ts";
 import { print, printJson } from "./output.ts";
@@ -70,10 +70,11 @@ async function bench(source: string, flags: BenchFlags): Promise<void> {
     { signal },
   );
   const rounds: Round[] = [];
-  // Before the measured rounds, one that lets the engine compile its code. It allocates all there is to.
+  // Before the measured rounds, one in which the JavaScript engine compiles what it runs.
   await round(model, prompt, generate, 0, signal);
-  const peakRssBytes = process.resourceUsage().maxRSS * 1024;
   for (let i = 1; i <= flags.rounds; i++) rounds.push(await round(model, prompt, generate, i, signal));
+  // Node gives it in KiB on every system.
+  const peakRssBytes = process.resourceUsage().maxRSS * 1024;
   await model.close();
 
   const promptRate = spread(rounds.map((one) => one.promptRate));
@@ -128,7 +129,7 @@ async function bench(source: string, flags: BenchFlags): Promise<void> {
     ["peak memory", significant(figures.peak_rss_mb), "MB"],
   ]);
   await print(
-    `${figures.model}: ${info.device} (${info.kernels}), ${info.threads} threads, ${info.mode}\n\n${table}`,
+    `${figures.model}: ${info.device} (${info.kernels}), ${plural(info.threads, "thread")}, ${info.mode}\n\n${table}`,
   );
 }
 

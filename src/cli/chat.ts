@@ -18,13 +18,19 @@ const help = `  /help           this list
   A message that begins with a slash: write two.
 `;
 
-/** A conversation on the terminal, until the user leaves. */
-export async function chat(model: Model, flags: RunFlags): Promise<void> {
+/**
+ * A conversation on the terminal, until the user leaves.
+ *
+ * @param signal  ends it from outside: `kill -INT`, where Ctrl-C only stops an answer
+ */
+export async function chat(model: Model, flags: RunFlags, signal: AbortSignal): Promise<void> {
   // Answers go to stdout, even to a file; the conversation around them to where it can be seen.
   const terminal = process.stdout.isTTY ? process.stdout : process.stderr;
   const reader = new LineReader(terminal);
+  signal.addEventListener("abort", () => reader.close());
   try {
     await new Chat(model, flags, terminal, reader).run();
+    signal.throwIfAborted();
   } finally {
     reader.close();
   }

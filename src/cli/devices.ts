@@ -1,6 +1,6 @@
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import type { Command } from "commander";
-import { bytes, columns } from "./format.ts";
+import { bytes, columns, plural } from "./format.ts";
 import { type CommonFlags, commonOptions } from "./options.ts";
 import { print, printJson } from "./output.ts";
 
@@ -38,7 +38,9 @@ async function devices(flags: CommonFlags): Promise<void> {
   const rows = described.map((device) => [
     device === chosen ? "*" : "",
     device.name,
-    device.available ? `${device.kernels}, ${device.threads} threads` : `not here: ${device.reason}`,
+    device.available
+      ? `${device.kernels}, ${plural(device.threads, "thread")}`
+      : `not here: ${device.reason}`,
   ]);
   await print(`${table}\n${columns([["", "device", "kernels"], ...rows])}`);
   if (chosen) await print(`\n* ${why}; --device chooses another.\n`);

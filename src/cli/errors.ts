@@ -1,7 +1,6 @@
 import { ClavisError, grouped, quoted } from "../errors.ts";
 
 // One function per message of the command, so that wording can be reviewed together.
-// Codes that begin with `usage.` end the command with exit code 2, all others with 1.
 
 /** Ctrl-C: the command ends with exit code 130. */
 export class Interrupted extends Error {
@@ -16,11 +15,14 @@ export class OutputClosed extends Error {
   override readonly name = "OutputClosed";
 }
 
+/** Options whose range the model decides are checked by the library. */
+const wrongOption = /^(usage\.|load\.(context|threads|kv_type)$)/;
+
 /** The exit code of the command for what it failed with. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof OutputClosed) return 0;
   if (error instanceof Interrupted) return 130;
-  return error instanceof ClavisError && error.code.startsWith("usage.") ? 2 : 1;
+  return error instanceof ClavisError && wrongOption.test(error.code) ? 2 : 1;
 }
 
 // ---- options and arguments

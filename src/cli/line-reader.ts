@@ -18,7 +18,7 @@ const continuation = "… ";
  * turn, and half a line appears at the next prompt. Meanwhile nothing is echoed into the answer.
  */
 export class LineReader {
-  /** Called for Ctrl-C while nothing is being read. */
+  /** Called for Ctrl-C, Ctrl-D and the end of the terminal while nothing is being read. */
   onInterrupt: () => void = () => {};
   private readonly terminal: NodeJS.WriteStream;
   private readonly readline: Interface & { line: string };
@@ -42,7 +42,8 @@ export class LineReader {
     this.readline.on("SIGINT", () => this.onControlC());
     this.readline.on("close", () => {
       this.ended = true;
-      this.deliver({ kind: "end" });
+      if (this.waiting) this.deliver({ kind: "end" });
+      else this.onInterrupt();
     });
     process.stdin.on("keypress", (_, key?: { name?: string }) => {
       if (key?.name === "paste-start") this.pasting = true;

@@ -33,6 +33,18 @@ function rangeText({ least, most, whole, above }: Range): string {
   return `${kind} from ${least} to ${most}`;
 }
 
+/** An option that takes one of a few words, the first by default. */
+function choiceOption(flags: string, description: string, choices: readonly string[]): Option {
+  const name = flags.split(" ")[0];
+  // `choices` would report in words of its own.
+  return new Option(flags, `${description} (${choices.join(", ")})`)
+    .argParser((text) => {
+      if (!choices.includes(text)) throw optionValue(name, text, `one of ${choices.join(", ")}`);
+      return text;
+    })
+    .default(choices[0]);
+}
+
 /** What every command has. */
 export interface CommonFlags {
   readonly json?: boolean;
@@ -65,18 +77,12 @@ export function loadOptions(command: Command): Command {
     .addOption(
       numberOption("--threads <count>", "threads to compute with", { least: 1, most: 256, whole: true }),
     )
+    .addOption(choiceOption("--device <name>", "what computes", ["auto", "wasm", "reference"]))
     .addOption(
-      new Option("--device <name>", "what computes").choices(["auto", "wasm", "reference"]).default("auto"),
+      choiceOption("--mode <mode>", "reproducible: the same bits on every device", ["fast", "reproducible"]),
     )
     .addOption(
-      new Option("--mode <mode>", "reproducible: the same bits on every device")
-        .choices(["fast", "reproducible"])
-        .default("fast"),
-    )
-    .addOption(
-      new Option("--kv <type>", "how keys and values are kept; q8 takes half the memory")
-        .choices(["f16", "q8"])
-        .default("f16"),
+      choiceOption("--kv <type>", "how keys and values are kept; q8 takes half the memory", ["f16", "q8"]),
     );
 }
 
@@ -155,8 +161,9 @@ export function answerOptions(command: Command): Command {
       ),
     )
     .addOption(
-      new Option("--overflow <what>", "when the context is full: end the answer, or drop the oldest text")
-        .choices(["error", "shift"])
-        .default("error"),
+      choiceOption("--overflow <what>", "when the context is full: end the answer, or drop the oldest text", [
+        "error",
+        "shift",
+      ]),
     );
 }

@@ -52,7 +52,7 @@ async function run(words: readonly string[], flags: RunFlags): Promise<void> {
   if (prompt !== undefined) await answerOnce(model, prompt, flags, signal);
   else {
     const { chat } = await import("./chat.ts");
-    await chat(model, flags);
+    await chat(model, flags, signal);
   }
   await model.close();
 }
@@ -138,15 +138,14 @@ export function answerLines(info: ModelInfo, result: GenerateResult, flags: RunF
   if (result.shifts > 0)
     lines.push(`The oldest text was dropped ${plural(result.shifts, "time")} (--overflow shift).`);
   if (flags.verbose) {
-    const { seed, cachedTokens, firstTokenMs } = result;
-    lines.push(
-      `seed ${seed}, ${cachedTokens} prompt tokens from the cache, first token after ${milliseconds(firstTokenMs)}`,
-    );
+    const { seed, firstTokenMs } = result;
+    lines.push(`seed ${seed}, first token after ${milliseconds(firstTokenMs)}`);
   }
+  const cached = result.cachedTokens > 0 ? `, ${result.cachedTokens} of them cached,` : "";
   const perSecond = (value: number | undefined) => (value === undefined ? "" : ` at ${significant(value)}/s`);
   lines.push(
     [
-      `prompt ${plural(result.promptTokens, "token")}${perSecond(promptRate(result))}`,
+      `prompt ${plural(result.promptTokens, "token")}${cached}${perSecond(promptRate(result))}`,
       `answer ${plural(result.generatedTokens, "token")}${perSecond(answerRate(result))}`,
       `${info.device} (${info.kernels})`,
       plural(info.threads, "thread"),
