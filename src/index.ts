@@ -3,6 +3,8 @@ import { openModelFiles } from "./bytes/node-file.ts";
 import { type ByteSource, blobSource, bufferSource } from "./bytes/source.ts";
 import type { Device, DeviceDescription } from "./devices/device.ts";
 import { reference } from "./devices/reference/device.ts";
+import { wasmDevice } from "./devices/wasm/device.ts";
+import { nodePlatform } from "./devices/wasm/node-platform.ts";
 import { type Inspection, inspect as inspectGguf, type LoadOptions, Model } from "./model.ts";
 import { resolveModel } from "./store/names.ts";
 
@@ -22,7 +24,7 @@ export type { DecodeOptions, EncodeOptions, Tokenizer } from "./tokens/tokenizer
 export type ModelSource = string | URL | Blob | ArrayBuffer | Uint8Array;
 
 /** Quickest first: "auto" takes the first that can run. */
-const devices: readonly Device[] = [reference];
+const devices: readonly Device[] = [wasmDevice(nodePlatform), reference];
 
 /**
  * Loads a model and makes it ready to answer.
