@@ -98,6 +98,20 @@ describe("one answer", () => {
     ]);
   });
 
+  test("a space before the answer belongs to it only where it continues the prompt", async () => {
+    const spaced = {
+      ...tokenizer,
+      addsSpacePrefix: true,
+      bytes: (id: number) => (id === 0 ? Uint8Array.of(0x20, 0x61) : tokenizer.bytes(id)),
+    };
+    const limits = { tokens: 8, sequences: 1, wanted: 1, pagesPerSequence: 1 };
+    const program = new HistoryProgram(1, limits, script(1, [0, 0]));
+    const plan = { limits, cache: { pages: 1 }, vocabulary };
+    const engine = new Engine({ program, plan, tokenizer: spaced, contextLength: 32 });
+    expect((await collect(engine.generate({ prompt: [bos] }))).text).toBe(" a a");
+    expect((await collect(engine.generate({ prompt: [bos], continues: false }))).text).toBe("a a");
+  });
+
   test("tokens that the tokenizer has no text for are never drawn", async () => {
     const logits: Logits = () => Float32Array.from({ length: vocabulary }, (_, id) => id);
     const { engine } = setUp({ logits });

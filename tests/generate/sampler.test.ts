@@ -141,6 +141,59 @@ test("min-p alone draws the same tokens whether or not the rest is sorted first"
   }
 });
 
+test("the whole chain agrees with docs/sampling.md, written plainly in binary64", () => {
+  interface Choice {
+    id: number;
+    logit: number;
+  }
+  const probabilitiesOf = (choices: readonly Choice[], temperature = 1) =>
+    softmax(
+      choices.map(({ logit }) => logit - choices[0].logit),
+      temperature,
+    );
+
+  function plainSample(logits: Float32Array, options: Required<Chain>, random: Xoshiro128): number {
+    let left: Choice[] = Array.from(logits, (logit, id) => ({ id, logit }));
+    left.sort((a, b) => b.logit - a.logit || a.id - b.id);
+    if (options.topK > 0) left = left.slice(0, options.topK);
+    let p = probabilitiesOf(left);
+    const entropy = -p.reduce((sum, q) => sum + (q > 0 ? q * Math.log(q) : 0), 0);
+    const order = [...left.keys()].sort(
+      (a, b) => Math.abs(-Math.log(p[a]) - entropy) - Math.abs(-Math.log(p[b]) - entropy),
+    );
+    let sum = 0;
+    const typical = order.filter((i) => sum < options.typicalP && (sum += p[i]) > 0);
+    left = left.filter((_, i) => options.typicalP === 1 || typical.includes(i));
+    p = probabilitiesOf(left);
+    sum = 0;
+    left = left.filter((_, i) => sum < options.topP && (sum += p[i]) >= 0);
+    p = probabilitiesOf(left);
+    left = left.filter((_, i) => p[i] >= options.minP * p[0]);
+    p = probabilitiesOf(left);
+    const reaching = p.filter((q) => q >= options.xtc.threshold).length;
+    if (random.uniform() < options.xtc.probability && reaching >= 2) left = left.slice(reaching - 1);
+    p = probabilitiesOf(left, options.temperature);
+    let rest = random.uniform();
+    return left[p.findIndex((q) => (rest -= q) < 0)].id;
+  }
+
+  type Chain = Pick<SamplingOptions, "temperature" | "topK" | "typicalP" | "topP" | "minP" | "xtc">;
+  const random = Xoshiro128.fromSeed(11);
+  for (let round = 0; round < 1500; round++) {
+    const logits = Float32Array.from({ length: 5 + (round % 90) }, () => (random.uniform() - 0.5) * 12);
+    const options = {
+      temperature: 0.3 + 1.5 * random.uniform(),
+      topK: [0, 3, 40][round % 3],
+      typicalP: [1, 0.7][round % 2],
+      topP: [0.6, 0.95, 0.999][round % 3],
+      minP: [0, 0.05, 0.3][(round >> 2) % 3],
+      xtc: { probability: 0.5, threshold: 0.1 },
+    };
+    const { token } = createSampler({ ...options, seed: round }, logits.length).sample(logits);
+    expect(token).toBe(plainSample(logits, options, Xoshiro128.fromSeed(round)));
+  }
+});
+
 describe("order of the chain", () => {
   test("min-p and top-p act before the temperature", () => {
     // At temperature 1 the second token has 0.047 of the first one's probability, at 3 it would have 0.36.
