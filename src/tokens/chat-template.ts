@@ -37,8 +37,8 @@ const { Environment, Interpreter, parse, tokenize } = library as unknown as Libr
 
 export interface TemplateOptions {
   /**
-   * How much work one rendering may be. A step is about the evaluation of one syntax node, an item of
-   * a loop, or 16 characters handled by a filter; a typical message takes some hundreds. Default 4 million.
+   * How much work one rendering may be, in steps of about a microsecond on a slow machine. A typical
+   * message takes some hundreds. Default: a million, and 500 more for each message.
    */
   readonly stepBudget?: number;
   /** The longest string that may arise, in UTF-16 units. Default 4 Mi. */
@@ -65,7 +65,8 @@ export interface ChatTemplate {
   render(context: Readonly<Record<string, unknown>>): string;
 }
 
-const defaultSteps = 4_000_000;
+const defaultSteps = 1_000_000;
+const stepsPerMessage = 500;
 const defaultOutput = 4 * 2 ** 20;
 
 /** The longest published templates have about 30,000 characters. */
@@ -82,31 +83,32 @@ const longestSpace = 1024;
  */
 export function compileTemplate(
   source: string,
-  { stepBudget = defaultSteps, maxOutput = defaultOutput }: TemplateOptions = {},
+  { stepBudget, maxOutput = defaultOutput }: TemplateOptions = {},
 ): ChatTemplate {
   if (source.length > longestSource) throw errors.templateTooLong("", source.length, longestSource);
   const run = longestSpaceIn(source);
   if (run > longestSpace) throw errors.templateTooLong(" of white space in a row", run, longestSpace);
 
   let program: Node;
-  const printed = new WeakSet<object>();
+  const facts: Facts = { printed: new WeakSet(), size: new WeakMap() };
   try {
     program = parse(tokenize(source, { trim_blocks: true, lstrip_blocks: true }));
-    collectPrinted(program, printed);
+    survey(program, facts);
   } catch (error) {
     throw errors.templateSyntax(tooDeep(error) ? "it is nested too deeply" : messageOf(error), error);
   }
 
   return {
     render(context) {
-      const meter = new Meter(stepBudget, maxOutput);
+      const messages = Array.isArray(context.messages) ? context.messages.length : 0;
+      const meter = new Meter(stepBudget ?? defaultSteps + stepsPerMessage * messages, maxOutput);
       try {
         const scope = new Environment(globals(meter));
         for (const [name, value] of Object.entries(context)) {
           // Every scope of the library has its own `namespace`, which `set` refuses to replace.
           if (name !== "namespace") scope.set(name, value);
         }
-        return String(new MeteredInterpreter(scope, meter, printed).run(program).value);
+        return String(new MeteredInterpreter(scope, meter, facts).run(program).value);
       } catch (error) {
         if (error instanceof ClavisError) throw error;
         if (tooDeep(error))
@@ -147,6 +149,16 @@ const part = <Part = Node>(node: Node, name: string): Part =>
 
 // ---- the meter
 
+/** What things cost in steps, by measurement (Node 20): a node is 0.6 µs, the library's record of a loop's item 5. */
+const cost = {
+  node: 2,
+  item: 16,
+  /** A string's methods are made anew for each string that is asked for one. */
+  methods: 16,
+  /** Characters of a string handled for one step. */
+  characters: 16,
+} as const;
+
 class Meter {
   readonly maxOutput: number;
   private readonly budget: number;
@@ -182,10 +194,10 @@ class Meter {
   }
 }
 
-/** Items of a list or map; for a string, its length in units of 16. */
+/** Items of a list or map; for a string, the steps that handling its characters costs. */
 function shallowSize(value: Value): number {
   const inner: unknown = value.value;
-  if (typeof inner === "string") return inner.length / 16;
+  if (typeof inner === "string") return inner.length / cost.characters;
   if (Array.isArray(inner)) return inner.length;
   return inner instanceof Map ? inner.size : 0;
 }
@@ -209,8 +221,10 @@ function writtenLength(value: Value, indent: number, separators: number, depth =
   return length;
 }
 
-const lengthOf = (value: Value | undefined): number =>
-  typeof value?.value === "string" ? value.value.length : 0;
+const textOf = (value: Value | undefined): string | undefined =>
+  typeof value?.value === "string" ? value.value : undefined;
+
+const lengthOf = (value: Value | undefined): number => textOf(value)?.length ?? 0;
 
 // ---- the interpreter
 
@@ -221,23 +235,26 @@ const lengthOf = (value: Value | undefined): number =>
  */
 class MeteredInterpreter extends Interpreter {
   private readonly meter: Meter;
-  private readonly printed: WeakSet<object>;
+  private readonly facts: Facts;
+  /** The methods that were asked for, each with what it belongs to: they can be called under other names. */
+  private readonly methods = new WeakMap<Value, { readonly name: string; readonly owner: Value }>();
 
-  constructor(scope: Environment, meter: Meter, printed: WeakSet<object>) {
+  constructor(scope: Environment, meter: Meter, facts: Facts) {
     super(scope);
     this.meter = meter;
-    this.printed = printed;
+    this.facts = facts;
   }
 
   override evaluate(node: Node | undefined, scope: Environment): Value {
     if (node === undefined) return super.evaluate(node, scope);
     if (node.type === "Known") return (node as Known).known;
-    this.meter.spend(1);
+    this.meter.spend(cost.node);
     const value = this.paid(node, scope);
     const inner: unknown = value?.value;
     if (typeof inner === "string") this.meter.allow(inner.length);
     // A statement's value is written into the output, lists and maps as JSON.
-    else if (typeof inner === "object" && inner !== null && this.printed.has(node)) this.meter.walk(value);
+    else if (typeof inner === "object" && inner !== null && this.facts.printed.has(node))
+      this.meter.walk(value);
     return value;
   }
 
@@ -258,12 +275,17 @@ class MeteredInterpreter extends Interpreter {
       }
       case "CallExpression":
         return this.counted(super.evaluate(this.paidCall(node as Call, scope), scope));
+      case "Macro":
+        // The library looks through the body for the arguments that it uses, each time.
+        this.meter.spend(this.facts.size.get(node) ?? 0);
+        return super.evaluate(node, scope);
       case "CallStatement": {
+        this.meter.spend(this.facts.size.get(node) ?? 0);
         const call = this.paidCall(part<Call>(node, "call"), scope);
         return super.evaluate({ ...node, call } as Node, scope);
       }
       case "MemberExpression":
-        return super.evaluate(this.paidMember(node, scope), scope);
+        return this.member(node, scope);
       default:
         return super.evaluate(node, scope);
     }
@@ -290,7 +312,7 @@ class MeteredInterpreter extends Interpreter {
     const selects = iterable.type === "SelectExpression";
     const items = this.evaluate(selects ? part(iterable, "lhs") : iterable, scope);
     // Each item gets a scope and a description of the loop, even where the body is empty.
-    this.meter.spend(8 * shallowSize(items));
+    this.meter.spend(cost.item * shallowSize(items));
     return { ...node, iterable: selects ? { ...iterable, lhs: known(items) } : known(items) } as Node;
   }
 
@@ -314,13 +336,27 @@ class MeteredInterpreter extends Interpreter {
     this.meter.spend(shallowSize(text) + (lengthOf(text) * lengthOf(needle)) / 4096);
   }
 
-  private paidMember(node: Node, scope: Environment): Node {
-    const property = part(node, "property");
-    if (property.type !== "SliceExpression") return node;
+  private member(node: Node, scope: Environment): Value {
     const object = this.evaluate(part(node, "object"), scope);
-    // A slice of a string takes it apart into characters first.
-    this.meter.spend(typeof object.value === "string" ? object.value.length / 4 : shallowSize(object));
-    return { ...node, object: known(object) } as Node;
+    const isText = typeof object.value === "string";
+    const property = part(node, "property");
+    if (property.type === "SliceExpression") {
+      // A slice of a string takes it apart into characters first.
+      this.meter.spend(isText ? lengthOf(object) / 4 : shallowSize(object));
+      return this.counted(super.evaluate({ ...node, object: known(object) } as Node, scope));
+    }
+    const computed = part<boolean>(node, "computed");
+    const name = computed ? this.evaluate(property, scope) : undefined;
+    if (isText) this.meter.spend(cost.methods);
+    const parts = { ...node, object: known(object), ...(name && { property: known(name) }) };
+    const value = super.evaluate(parts as Node, scope);
+    if (value.type === "FunctionValue" && !this.methods.has(value)) {
+      this.methods.set(value, {
+        name: String(name?.value ?? part<string>(property, "value")),
+        owner: object,
+      });
+    }
+    return value;
   }
 
   private paidFilter(node: Node, scope: Environment): Node {
@@ -344,16 +380,10 @@ class MeteredInterpreter extends Interpreter {
 
   private paidCall(call: Call, scope: Environment): Call {
     const { args, values } = this.knownArguments(call.args, scope);
-    let { callee } = call;
-    if (callee.type === "MemberExpression") {
-      const object = this.evaluate(part(callee, "object"), scope);
-      const property = part(callee, "property");
-      const computed = part<boolean>(callee, "computed");
-      const name = computed ? this.evaluate(property, scope) : undefined;
-      callee = { ...callee, object: known(object), ...(name && { property: known(name) }) } as Node;
-      this.payFor(String(name?.value ?? part<string>(property, "value")), object, values);
-    }
-    return { ...call, callee, args };
+    const callee = this.evaluate(call.callee, scope);
+    const method = this.methods.get(callee);
+    if (method !== undefined) this.payFor(method.name, method.owner, values);
+    return { ...call, callee: known(callee), args };
   }
 
   /** Arguments evaluated as the library would: those by position first, then those by name. */
@@ -384,14 +414,16 @@ class MeteredInterpreter extends Interpreter {
   private payFor(name: string, operand: Value, args: readonly Value[]): void {
     const { meter } = this;
     const longest = Math.max(0, ...args.map(lengthOf));
-    const text = typeof operand.value === "string" ? operand.value : undefined;
+    const text = textOf(operand);
     if (text !== undefined) {
+      meter.spend(cost.methods);
       this.paySearch(operand, args[0]);
-      meter.spend(longest / 16);
+      meter.spend(longest / cost.characters);
+      if (name === "split") meter.spend(2 * partsOf(text, textOf(args[0])));
       if (name === "replace")
         meter.allow(text.length + (text.length / Math.max(1, lengthOf(args[0])) + 1) * longest);
       if (name === "indent")
-        meter.allow(text.length + (linesIn(text) + 1) * Math.max(4, ...args.map(wholeOf)));
+        meter.allow(text.length + (partsOf(text, "\n") + 1) * Math.max(4, ...args.map(wholeOf)));
       if (name === "join") {
         meter.spend(text.length / 4);
         meter.allow(text.length * (1 + longest));
@@ -415,7 +447,7 @@ class MeteredInterpreter extends Interpreter {
       case "items":
       case "keys":
       case "values":
-        meter.spend(shallowSize(operand) * (1 + longest / 16));
+        meter.spend(shallowSize(operand) * (1 + longest / cost.characters));
         return;
     }
     meter.walk(operand);
@@ -434,31 +466,42 @@ class MeteredInterpreter extends Interpreter {
 
 const wholeOf = (value: Value): number => (typeof value.value === "number" ? value.value : 0);
 
-function linesIn(text: string): number {
-  let lines = 1;
-  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++;
-  return lines;
+/** How many parts a text falls into; without a separator, at most, at white space. */
+function partsOf(text: string, separator: string | undefined): number {
+  if (!separator) return text.length / 2;
+  let parts = 1;
+  for (let at = text.indexOf(separator); at >= 0; at = text.indexOf(separator, at + separator.length))
+    parts++;
+  return parts;
 }
 
-/** Notes the nodes whose values are written into the output: the statements of every body. */
-function collectPrinted(node: unknown, printed: WeakSet<object>): void {
-  if (typeof node !== "object" || node === null) return;
+/** What is known of a template's nodes before it runs. */
+interface Facts {
+  /** Those whose values are written into the output: the statements of every body. */
+  readonly printed: WeakSet<object>;
+  /** How many nodes there are in each. */
+  readonly size: WeakMap<object, number>;
+}
+
+/** Gathers the facts of a node and all below it; returns how many nodes those are. */
+function survey(node: unknown, facts: Facts): number {
+  if (typeof node !== "object" || node === null) return 0;
+  let size = 1;
   if (node instanceof Map) {
-    for (const [key, value] of node) {
-      collectPrinted(key, printed);
-      collectPrinted(value, printed);
-    }
-    return;
+    for (const [key, value] of node) size += survey(key, facts) + survey(value, facts);
+    return size;
   }
   for (const [name, child] of Object.entries(node)) {
     if (Array.isArray(child)) {
       const isBody = name === "body" || name === "alternate" || name === "defaultBlock";
       for (const item of child) {
-        if (isBody) printed.add(item);
-        collectPrinted(item, printed);
+        if (isBody) facts.printed.add(item);
+        size += survey(item, facts);
       }
-    } else collectPrinted(child, printed);
+    } else size += survey(child, facts);
   }
+  facts.size.set(node, size);
+  return size;
 }
 
 // ---- what every template may use

@@ -17,14 +17,15 @@ export class ListedOrder implements MergeOrder {
       // From index 1: the left token may itself begin with a space.
       const space = merge.indexOf(" ", 1);
       if (space < 0 || space === merge.length - 1) throw errors.mergeForm(rank, merge);
-      const left = merge.slice(0, space);
-      const right = merge.slice(space + 1);
-      const leftId = idOf.get(left);
-      const rightId = idOf.get(right);
-      const joinedId = idOf.get(left + right);
-      if (leftId === undefined) throw errors.mergeUnknown(rank, merge, left);
-      if (rightId === undefined) throw errors.mergeUnknown(rank, merge, right);
-      if (joinedId === undefined) throw errors.mergeUnknown(rank, merge, left + right);
+      const leftId = idOf.get(merge, 0, space);
+      const rightId = idOf.get(merge, space + 1);
+      const joinedId = idOf.getWithout(merge, space, space + 1);
+      if (leftId === undefined || rightId === undefined || joinedId === undefined) {
+        const left = merge.slice(0, space);
+        const right = merge.slice(space + 1);
+        const missing = leftId === undefined ? left : rightId === undefined ? right : left + right;
+        throw errors.mergeUnknown(rank, merge, missing);
+      }
       this.ranks.add(leftId, rightId, rank);
       this.joined[rank] = joinedId;
     }

@@ -1,3 +1,6 @@
+/** Differs from run to run, so that no file can be made whose pairs all fall together. */
+const seed = (Math.random() * 2 ** 32) | 0;
+
 /**
  * A hash table from pairs of ids to a number, in one typed array: a merge is looked up without
  * making a string or an object. Open addressing, at most half full.
@@ -37,8 +40,9 @@ export class PairTable {
   private find(left: number, right: number): number {
     const { slots, mask } = this;
     // Odd constants of the golden ratio and of murmur3's finaliser spread neighbouring ids.
-    let hash = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);
-    hash ^= hash >>> 15;
+    let hash = Math.imul(left ^ seed, 0x9e3779b1);
+    hash = Math.imul(hash ^ (hash >>> 15) ^ right, 0x85ebca6b);
+    hash ^= hash >>> 13;
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const at = slot * 3;
       if (slots[at] < 0 || (slots[at] === left && slots[at + 1] === right)) return at;

@@ -1,18 +1,14 @@
 import * as errors from "./errors.ts";
+import { Trie } from "./trie.ts";
 import { TokenType, type Vocabulary } from "./vocabulary.ts";
 
 /** Bounds the work at each position of a text; published special tokens have fewer than 64. */
 const longest = 512;
 
-interface Node {
-  readonly next: Map<number, Node>;
-  id: number;
-}
-
 /** Finds the tokens that are matched as text: control tokens where asked for, user-defined always. */
 export class SpecialTokens {
   private readonly vocabulary: Vocabulary;
-  private readonly root: Node = { next: new Map(), id: -1 };
+  private readonly trie = new Trie(1024);
   /** [65536] whether some token starts with a UTF-16 unit: most positions need no more than this. */
   private readonly starts = new Uint8Array(65536);
   /** The same for user-defined tokens alone. */
@@ -30,13 +26,7 @@ export class SpecialTokens {
       if (text.length > longest) throw errors.specialLength(id, text.length, longest);
       this.starts[text.charCodeAt(0)] = 1;
       if (type === TokenType.userDefined) this.startsUserDefined[text.charCodeAt(0)] = 1;
-      let node = this.root;
-      for (let i = 0; i < text.length; i++) {
-        let child = node.next.get(text.charCodeAt(i));
-        if (child === undefined) node.next.set(text.charCodeAt(i), (child = { next: new Map(), id: -1 }));
-        node = child;
-      }
-      node.id = id;
+      this.trie.add(text, id);
     }
   }
 
@@ -62,13 +52,15 @@ export class SpecialTokens {
       }
       let found = -1;
       let end = i;
-      let node = this.root.next.get(text.charCodeAt(i));
-      for (let at = i + 1; node !== undefined; at++) {
-        if (node.id >= 0 && (all || this.vocabulary.types[node.id] === TokenType.userDefined)) {
-          found = node.id;
+      let node = 0;
+      for (let at = i; at < text.length; ) {
+        node = this.trie.next(node, text.charCodeAt(at++));
+        if (node < 0) break;
+        const id = this.trie.idAt(node);
+        if (id >= 0 && (all || this.vocabulary.types[id] === TokenType.userDefined)) {
+          found = id;
           end = at;
         }
-        node = at < text.length ? node.next.get(text.charCodeAt(at)) : undefined;
       }
       if (found < 0) {
         i++;

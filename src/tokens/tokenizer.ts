@@ -109,6 +109,8 @@ class VocabularyTokenizer implements Tokenizer {
   private readonly vocabulary: Vocabulary;
   private readonly family: Family;
   private readonly specialTokens: SpecialTokens;
+  /** Tokens that swallow the white space after them. */
+  private readonly swallowing: ReadonlySet<number>;
   private readonly addsBos: boolean;
   private readonly addsEos: boolean;
   private readonly addsSeparator: boolean;
@@ -125,6 +127,7 @@ class VocabularyTokenizer implements Tokenizer {
     this.vocabulary = vocabulary;
     this.family = family;
     this.specialTokens = new SpecialTokens(vocabulary);
+    this.swallowing = swallowingTokens(vocabulary, family, metadata);
     this.addsBos = metadata.optionalBoolean("tokenizer.ggml.add_bos_token") ?? family.addsBos;
     this.addsEos = metadata.optionalBoolean("tokenizer.ggml.add_eos_token") ?? family.addsEos;
     this.addsSeparator =
@@ -136,11 +139,19 @@ class VocabularyTokenizer implements Tokenizer {
     const whole = text.replace(/\p{Surrogate}/gu, "\ufffd");
     const ids = new IdList();
     if (addSpecial && this.addsBos && this.bos !== undefined) ids.push(this.bos);
+    let swallows = false;
     this.specialTokens.split(
       whole,
       special,
-      (start, end) => this.family.encode(whole.slice(start, end), ids),
-      (id) => ids.push(id),
+      (start, end) => {
+        const plain = whole.slice(start, end);
+        const kept = swallows ? plain.trimStart() : plain;
+        if (kept !== "") this.family.encode(kept, ids);
+      },
+      (id) => {
+        ids.push(id);
+        swallows = this.swallowing.has(id);
+      },
     );
     if (addSpecial && this.addsSeparator && this.vocabulary.separator !== undefined) {
       ids.push(this.vocabulary.separator);
@@ -180,4 +191,19 @@ class VocabularyTokenizer implements Tokenizer {
       throw errors.idOutOfRange(id, this.vocabularySize);
     }
   }
+}
+
+/**
+ * Phi-3's tokenizer.json marks its chat tokens "rstrip", so that the line break after <|user|> is no
+ * token; GGUF has no place to say so, and the architecture has to.
+ */
+function swallowingTokens({ texts, types }: Vocabulary, family: Family, metadata: Metadata): Set<number> {
+  const ids = new Set<number>();
+  if (family.kind !== "spm" || metadata.optionalString("general.architecture") !== "phi3") return ids;
+  const plain = new Set(["<unk>", "<s>", "<|endoftext|>"]);
+  for (let id = 0; id < texts.length; id++) {
+    const isSpecial = types[id] === TokenType.control || types[id] === TokenType.userDefined;
+    if (isSpecial && !plain.has(texts[id])) ids.add(id);
+  }
+  return ids;
 }

@@ -1,5 +1,6 @@
 import type { Metadata } from "../bytes/metadata.ts";
 import * as errors from "./errors.ts";
+import { TextTable } from "./text-table.ts";
 
 /** Token types of tokenizer.ggml.token_type. Source: GGUF specification, "Tokenizer". */
 export const TokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -12,7 +13,7 @@ export interface Vocabulary {
   readonly types: Uint8Array;
   /** [V] natural-log scores, where the model has them. */
   readonly scores?: Float32Array;
-  readonly idOf: ReadonlyMap<string, number>;
+  readonly idOf: TextTable;
   readonly bos?: number;
   readonly eos?: number;
   readonly unknown?: number;
@@ -66,13 +67,13 @@ export function readVocabulary(metadata: Metadata): Vocabulary {
   const types = readTypes(metadata, size);
   const scores = readScores(metadata, size);
 
-  const idOf = new Map<string, number>();
+  const idOf = new TextTable(texts);
   for (let id = 0; id < size; id++) {
-    const text = texts[id];
-    const first = idOf.get(text);
-    if (first === undefined) idOf.set(text, id);
-    else if (types[first] === TokenType.unused) idOf.set(text, id);
-    else if (types[id] !== TokenType.unused) throw errors.duplicateToken(text, first, id);
+    // Some files leave the texts of ids that no token has empty.
+    if (texts[id] === "") continue;
+    const first = idOf.get(texts[id]);
+    if (first === undefined || types[first] === TokenType.unused) idOf.set(id);
+    else if (types[id] !== TokenType.unused) throw errors.duplicateToken(texts[id], first, id);
   }
 
   const special = (name: string): number | undefined => {
