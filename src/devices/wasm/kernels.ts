@@ -34,7 +34,7 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
 const head = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 0, 1, 0x7b, 3, 2, 1, 0];
 const simdModule = new Uint8Array([...head, 0x0a, 8, 1, 6, 0, 0x41, 0, 0xfd, 0x0f, 0x0b]);
 const relaxedModule = new Uint8Array([
-  ...[...head, 0x0a, 14, 1, 12, 0],
+  ...[...head, 0x0a, 15, 1, 13, 0],
   ...[0x41, 0, 0xfd, 0x0f, 0x41, 0, 0xfd, 0x0f, 0xfd, 0x92, 2, 0x0b],
 ]);
 
