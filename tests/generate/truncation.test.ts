@@ -155,7 +155,7 @@ describe("mirostat 2", () => {
   });
 
   test("the mean surprise comes to the target", () => {
-    // Zipf's law over 300 tokens has an entropy of 6.3 bits.
+    // Zipf's law over 300 tokens has an entropy of 6.4 bits.
     const random = Xoshiro128.fromSeed(7);
     const logits = Float32Array.from({ length: 300 }, (_, i) => -Math.log(i + 1));
     const total = Array.from(logits, Math.exp).reduce((a, b) => a + b);
