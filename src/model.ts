@@ -179,8 +179,8 @@ export class Model implements AsyncDisposable {
   }
 
   /** The logits after a prompt: [V] f32, unnormalised, natural log. */
-  logits(prompt: string | ArrayLike<number>): Promise<Float32Array> {
-    return this.#engine.logits(this.#ids(prompt));
+  logits(prompt: string | ArrayLike<number>, signal?: AbortSignal): Promise<Float32Array> {
+    return this.#engine.logits(this.#ids(prompt), signal);
   }
 
   /** The plan of a step, a line per kernel call: kernel, shapes, bytes of weights read. */

@@ -1,5 +1,5 @@
+import { exp } from "../devices/reference/math.ts";
 import { logitInfinite, logitNaN, nothingAllowed } from "./errors.ts";
-import { exp } from "./math.ts";
 
 /**
  * The tokens still in play, the likeliest first and of equals the lower id first. Every step of the

@@ -1,5 +1,6 @@
+import { exp } from "../devices/reference/math.ts";
 import { largest } from "./candidates.ts";
-import { exp, log } from "./math.ts";
+import { log } from "./math.ts";
 
 /** A token with the natural logarithm of its probability. */
 export type TokenLogprob = readonly [id: number, logprob: number];

@@ -1,39 +1,8 @@
-// A quicker form of the reference device's exp, equal to it bit by bit, and a logarithm: Math.exp and
-// Math.log may differ in the last bit from one JavaScript engine to the next. What a token
+// Math.exp and Math.log may differ in the last bit from one JavaScript engine to the next. What a token
 // depends on is computed here, from operations that IEEE 754 fixes, so that a seed replays everywhere.
 
-const fround = Math.fround;
 const f32 = new Float32Array(1);
 const bits = new Int32Array(f32.buffer);
-
-/**
- * eˣ in f32, as docs/numerics.md has it.
- *
- * @param x  f32
- */
-export function exp(x: number): number {
-  if (Number.isNaN(x)) return x;
-  if (x > fround(88.72283)) return Number.POSITIVE_INFINITY;
-  if (x < fround(-87.33654)) return 0;
-  // Adding and subtracting 1.5 · 2²³ rounds an f32 half to even, as |x · log2 e| stays below 2²².
-  const n = fround(fround(fround(x * fround(Math.LOG2E)) + 12582912) - 12582912);
-  const r = fround(fround(x - fround(n * 0.693359375)) - fround(n * fround(-2.1219444e-4)));
-  let p = fround(1.98756915e-4);
-  p = fround(fround(p * r) + fround(1.3981999507e-3));
-  p = fround(fround(p * r) + fround(8.3334519073e-3));
-  p = fround(fround(p * r) + fround(4.1665795894e-2));
-  p = fround(fround(p * r) + fround(1.6666665459e-1));
-  p = fround(fround(p * r) + fround(5.0000001201e-1));
-  const y = fround(fround(fround(p * fround(r * r)) + r) + 1);
-  const half = n >> 1;
-  return fround(fround(y * powerOfTwo(half)) * powerOfTwo(n - half));
-}
-
-/** 2ⁿ for −126 ≤ n ≤ 127. */
-function powerOfTwo(n: number): number {
-  bits[0] = (n + 127) << 23;
-  return f32[0];
-}
 
 /**
  * Natural logarithm of an f32, in binary64, within 4e-16 of its magnitude.

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bufferSource } from "../../src/bytes/source.ts";
-import { reference } from "../../src/devices/reference/device.ts";
+import { wasmDevice } from "../../src/devices/wasm/device.ts";
+import { nodePlatform } from "../../src/devices/wasm/node-platform.ts";
 import type { GenerateRequest } from "../../src/generate/request.ts";
 import { Model } from "../../src/model.ts";
 import { root } from "../support/shared.ts";
@@ -17,13 +18,17 @@ const golden = (JSON.parse(readFileSync(join(root, "tests/golden/logits.json"), 
   (model) => model.file === file,
 )!;
 
-/** The model that comes with the package, on the reference device, in reproducible mode. */
+/** The model that comes with the package, on WebAssembly, in reproducible mode. */
 function open(sequences: number): Promise<Model> {
   const bytes = readFileSync(join(root, "models", file));
-  return Model.open([bufferSource(bytes)], [reference], { mode: "reproducible", sequences, context: 256 });
+  return Model.open([bufferSource(bytes)], [wasmDevice(nodePlatform)], {
+    mode: "reproducible",
+    sequences,
+    context: 256,
+  });
 }
 
-describe("clavis-stories on the reference device", () => {
+describe("clavis-stories on the wasm device", () => {
   let model: Model;
   beforeAll(async () => {
     model = await open(4);
@@ -82,9 +87,13 @@ describe("clavis-stories on the reference device", () => {
   });
 
   test("a story longer than the context goes on where it may shift", async () => {
-    const small = await Model.open([bufferSource(readFileSync(join(root, "models", file)))], [reference], {
-      context: 32,
-    });
+    const small = await Model.open(
+      [bufferSource(readFileSync(join(root, "models", file)))],
+      [wasmDevice(nodePlatform)],
+      {
+        context: 32,
+      },
+    );
     const request = { maxTokens: 40, ignoreEnd: true, sampling: { temperature: 0 } };
     const full = small.generate(golden.cases[0].prompt, request);
     expect(await full.result).toMatchObject({ finishReason: "length", generatedTokens: 32 - 13, shifts: 0 });

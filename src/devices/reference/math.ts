@@ -35,12 +35,9 @@ export function roundHalfEven(x: number): number {
   return f32(f32(x + magic) - magic);
 }
 
-const log2e = f32(1.44269504);
+const log2e = f32(Math.LOG2E); // 1.44269504
 const ln2High = f32(0.693359375);
 const ln2Low = f32(-2.1219444e-4);
-const expCoefficients = [
-  1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
-].map(f32);
 const expLargest = f32(88.72283);
 const expSmallest = f32(-87.33654);
 
@@ -51,11 +48,24 @@ export function exp(x: number): number {
   if (x < expSmallest) return 0;
   const n = roundHalfEven(f32(x * log2e));
   const r = f32(f32(x - f32(n * ln2High)) - f32(n * ln2Low));
-  let p = expCoefficients[0];
-  for (let i = 1; i < 6; i++) p = f32(f32(p * r) + expCoefficients[i]);
+  let p = f32(1.98756915e-4);
+  p = f32(f32(p * r) + f32(1.3981999507e-3));
+  p = f32(f32(p * r) + f32(8.3334519073e-3));
+  p = f32(f32(p * r) + f32(4.1665795894e-2));
+  p = f32(f32(p * r) + f32(1.6666665459e-1));
+  p = f32(f32(p * r) + f32(5.0000001201e-1));
   const y = f32(f32(f32(p * f32(r * r)) + r) + 1);
   const half = n >> 1;
-  return f32(f32(y * 2 ** half) * 2 ** (n - half));
+  return f32(f32(y * powerOfTwo(half)) * powerOfTwo(n - half));
+}
+
+const power = new Float32Array(1);
+const powerBits = new Int32Array(power.buffer);
+
+/** 2ⁿ for −126 ≤ n ≤ 127, from its bits: ECMAScript leaves the precision of ** open. */
+function powerOfTwo(n: number): number {
+  powerBits[0] = (n + 127) << 23;
+  return power[0];
 }
 
 export function silu(x: number): number {

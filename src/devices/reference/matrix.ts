@@ -68,13 +68,15 @@ export class RowReader {
   }
 }
 
-const powersOfTwo = Float64Array.from({ length: 32 }, (_, exponent) => 2 ** (exponent - 15));
+const powersOfTwo = Float64Array.from({ length: 32 }, (_, e) =>
+  e < 15 ? 1 / (1 << (15 - e)) : 1 << (e - 15),
+);
 
 /** An f16 whose exponent field is never special: 31 reads as an ordinary exponent. */
 export function finiteF16(bits: number): number {
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;
-  const magnitude = exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * powersOfTwo[exponent];
+  const magnitude = exponent === 0 ? fraction / 16777216 : (1 + fraction / 1024) * powersOfTwo[exponent];
   return bits & 0x8000 ? -magnitude : magnitude;
 }
 
