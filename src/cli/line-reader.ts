@@ -21,7 +21,7 @@ export class LineReader {
   /** Called for Ctrl-C, Ctrl-D and the end of the terminal while nothing is being read. */
   onInterrupt: () => void = () => {};
   private readonly terminal: NodeJS.WriteStream;
-  private readonly readline: Interface & { line: string };
+  private readonly readline: Interface;
   private readonly lines: string[] = [];
   private waiting?: (line: Line) => void;
   private reading = false;
@@ -37,7 +37,8 @@ export class LineReader {
       terminal: true,
       historySize: 1000,
       removeHistoryDuplicates: true,
-    }) as Interface & { line: string };
+    });
+    insertAtCursor(this.readline);
     this.readline.on("line", (text) => this.onLine(text));
     this.readline.on("SIGINT", () => this.onControlC());
     this.readline.on("close", () => {
@@ -157,4 +158,16 @@ export class LineReader {
   private bracketedPaste(on: boolean): void {
     if (process.env.TERM !== "dumb") this.terminal.write(on ? "\u001b[?2004h" : "\u001b[?2004l");
   }
+}
+
+/**
+ * Where several characters arrive at once, readline appends them wherever the cursor is: it turns completion
+ * off meanwhile, and with it the care for the cursor (Node 20, lib/internal/readline). This keeps the
+ * short way for a cursor at the end only.
+ */
+function insertAtCursor(readline: Interface): void {
+  Object.defineProperty(readline, "isCompletionEnabled", {
+    get: () => readline.cursor < readline.line.length,
+    set: () => {},
+  });
 }
