@@ -45,7 +45,9 @@ export class CharacterPairs implements Family {
     this.merger = new Merger(
       kind === "spm"
         ? new ScoreOrder(vocabulary, this.symbols)
-        : new ListedOrder(vocabulary, metadata.strings("tokenizer.ggml.merges")),
+        : // Converters write "▁" in user-defined tokens as spaces, but leave it in the merges that name them;
+          // such tokens are found in the text before any pairs are joined.
+          new ListedOrder(vocabulary, metadata.strings("tokenizer.ggml.merges"), { skipsUnknown: true }),
     );
     this.byteTokens = new ByteTokens(vocabulary);
     for (const text of vocabulary.texts) {

@@ -8,8 +8,11 @@ export class ListedOrder implements MergeOrder {
   private readonly ranks: PairTable;
   private readonly joined: Int32Array;
 
-  /** @throws ClavisError `tokens.merge`, `tokens.merge_unknown` */
-  constructor({ idOf }: Vocabulary, merges: readonly string[]) {
+  /**
+   * @param options.skipsUnknown  leave out merges that name unknown tokens; default false, they are errors
+   * @throws ClavisError `tokens.merge`, `tokens.merge_unknown`
+   */
+  constructor({ idOf }: Vocabulary, merges: readonly string[], { skipsUnknown = false } = {}) {
     this.ranks = new PairTable(merges.length);
     this.joined = new Int32Array(merges.length);
     for (let rank = 0; rank < merges.length; rank++) {
@@ -21,6 +24,7 @@ export class ListedOrder implements MergeOrder {
       const rightId = idOf.get(merge, space + 1);
       const joinedId = idOf.getWithout(merge, space, space + 1);
       if (leftId === undefined || rightId === undefined || joinedId === undefined) {
+        if (skipsUnknown) continue;
         const left = merge.slice(0, space);
         const right = merge.slice(space + 1);
         const missing = leftId === undefined ? left : rightId === undefined ? right : left + right;

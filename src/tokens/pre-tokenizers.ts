@@ -174,7 +174,21 @@ export function preTokenizer(name: string): PreTokenizer {
   const rule = rulesOf.get(name);
   if (rule === undefined) throw errors.unknownPre(name, supportedPreTokenizers);
   const { stages, wholeWords = false, addsBos = false, composes = false } = rule;
-  return { wholeWords, addsBos, composes, split: splitter(stages) };
+  const split = splitter(stages);
+  return {
+    wholeWords,
+    addsBos,
+    composes,
+    split(text, word) {
+      try {
+        split(text, word);
+      } catch (error) {
+        // V8 gives an expression 64 MiB to note where it may have to go back to: 16 bytes for each
+        // character of a word.
+        throw error instanceof RangeError ? errors.wordLength(error) : error;
+      }
+    },
+  };
 }
 
 type Split = PreTokenizer["split"];

@@ -37,7 +37,8 @@ export interface Tokenizer {
    * a logarithm), whatever the text.
    *
    * @throws ClavisError `tokens.no_token` where the vocabulary cannot spell the text,
-   *   `tokens.text_length` for more than 4 Mi UTF-16 units at once
+   *   `tokens.text_length` for more than 8 Mi UTF-16 units at once, `tokens.word_length`
+   *   for some millions of letters without a break
    */
   encode(text: string, options?: EncodeOptions): Int32Array;
 
@@ -93,11 +94,8 @@ export function createTokenizer(metadata: Metadata): Tokenizer {
 
 const nothing = new Uint8Array(0);
 
-/**
- * The longest text to encode at once, in UTF-16 units. Expressions remember where they may have to
- * go back to, 12 bytes or so for each character of a word, and V8 gives them 64 MiB for that.
- */
-const longestText = 2 ** 22;
+/** The longest text to encode at once, in UTF-16 units: unigrams need 16 bytes of memory for each. */
+const longestText = 2 ** 23;
 
 class VocabularyTokenizer implements Tokenizer {
   readonly kind: Tokenizer["kind"];
