@@ -16,7 +16,7 @@ export function weightBytes<F>(): usize {
 @inline
 function weights<F>(w: usize): v128 {
   if (is<F, F32>()) return v128.load(w);
-  if (is<F, F16>()) return f16x4(v128.load16x4_u(w));
+  if (is<F, F16>()) return f16x4(v128.load16x4_s(w));
   return i32x4.shl(v128.load16x4_u(w), 16);
 }
 

@@ -87,7 +87,7 @@ function addPart<F>(sum: v128, a: usize, d: v128, dmin: v128, dot: v128, minima:
   const da = v128.load32_splat(a);
   const added = f32x4.add(sum, f32x4.mul(f32x4.mul(da, d), f32x4.convert_i32x4_s(dot)));
   if (!hasMinima<F>()) return added;
-  const low = i32x4.dot_i16x8_s(v128.load32_splat(a + q8Sums), minima);
+  const low = i32x4.dot_i16x8_s(v128.load32_splat(a, q8Sums), minima);
   return f32x4.sub(added, f32x4.mul(f32x4.mul(da, dmin), f32x4.convert_i32x4_s(low)));
 }
 
@@ -140,10 +140,12 @@ function partOfMany<F>(sums: usize, end: usize, a: usize, aStride: usize, d: v12
     const c5 = codesAt<F>(body, n, j, 5);
     const c6 = codesAt<F>(body, n, j, 6);
     const c7 = codesAt<F>(body, n, j, 7);
-    for (let p = sums; p < end; p += 16, a += aStride) {
+    do {
       const dot = dotWhole<F>(c0, c1, c2, c3, c4, c5, c6, c7, first, second, offset, a);
-      v128.store(p, addPart<F>(v128.load(p), a, d, dmin, dot, minima));
-    }
+      v128.store(sums, addPart<F>(v128.load(sums), a, d, dmin, dot, minima));
+      a += aStride;
+      sums += 16;
+    } while (sums < end);
     return;
   }
   const halves = end - sums;
@@ -157,9 +159,12 @@ function partOfMany<F>(sums: usize, end: usize, a: usize, aStride: usize, d: v12
     const w6 = wideAt<F>(body, n, j, 6);
     const w7 = wideAt<F>(body, n, j, 7);
     let row = a;
-    for (let p = sums; p < end; p += 16, row += aStride) {
-      v128.store(p + halves, dotHalf<F>(w0, w1, w2, w3, w4, w5, w6, w7, 0, first, offset, row));
-    }
+    let p = end;
+    do {
+      v128.store(p, dotHalf<F>(w0, w1, w2, w3, w4, w5, w6, w7, 0, first, offset, row));
+      row += aStride;
+      p += 16;
+    } while (p < end + halves);
   }
   const w0 = wideAt<F>(body, n, j, 8);
   const w1 = wideAt<F>(body, n, j, 9);
@@ -169,13 +174,15 @@ function partOfMany<F>(sums: usize, end: usize, a: usize, aStride: usize, d: v12
   const w5 = wideAt<F>(body, n, j, 13);
   const w6 = wideAt<F>(body, n, j, 14);
   const w7 = wideAt<F>(body, n, j, 15);
-  for (let p = sums; p < end; p += 16, a += aStride) {
+  do {
     const dot = i32x4.add(
-      v128.load(p + halves),
+      v128.load(sums + halves),
       dotHalf<F>(w0, w1, w2, w3, w4, w5, w6, w7, 1, second, offset, a),
     );
-    v128.store(p, addPart<F>(v128.load(p), a, d, dmin, dot, minima));
-  }
+    v128.store(sums, addPart<F>(v128.load(sums), a, d, dmin, dot, minima));
+    a += aStride;
+    sums += 16;
+  } while (sums < end);
 }
 
 // @ts-ignore: decorator
@@ -228,38 +235,54 @@ function widen<F>(v: v128, scale: v128): v128 {
 // Relaxed SIMD. A dot of codes c ≤ 15 with activations |a| ≤ 127 leaves |2 · 15 · 127| = 3,810 in each 16-bit lane,
 // so eight fit (30,480); of codes ≤ 31 four (31,496), of codes ≤ 63 two (32,004). The second operand must be 0…127.
 
-/** The dot of four activations, at byte `at` of the codes, with a unit. */
+/** The dot of four activations in every lane with a unit. */
 // @ts-ignore: decorator
 @inline
-function unitDot(a: usize, at: usize, unit: v128): v128 {
-  return i16x8.relaxed_dot_i8x16_i7x16_s(v128.load32_splat(a + q8Codes + at), unit);
+function unitDot(activations: v128, unit: v128): v128 {
+  return i16x8.relaxed_dot_i8x16_i7x16_s(activations, unit);
 }
+
+// Sums run in a chain, not a tree: V8 then orders the loads between the sums, and needs fewer registers.
 
 // @ts-ignore: decorator
 @inline
-function dotWhole<F>(c0: v128, c1: v128, c2: v128, c3: v128, c4: v128, c5: v128, c6: v128, c7: v128,
+function dotWhole<F>(
+  c0: v128, c1: v128, c2: v128, c3: v128, c4: v128, c5: v128, c6: v128, c7: v128,
   first: v128, second: v128, offset: v128, a: usize,
 ): v128 {
-  const s01 = i16x8.add(unitDot(a, 0, c0), unitDot(a, 4, c1));
-  const s23 = i16x8.add(unitDot(a, 8, c2), unitDot(a, 12, c3));
-  const s45 = i16x8.add(unitDot(a, 16, c4), unitDot(a, 20, c5));
-  const s67 = i16x8.add(unitDot(a, 24, c6), unitDot(a, 28, c7));
   let dot: v128;
   if (codeBits<F>() == 6) {
-    dot = i32x4.add(
-      i32x4.add(widen<F>(s01, first), widen<F>(s23, first)),
-      i32x4.add(widen<F>(s45, second), widen<F>(s67, second)),
-    );
-  } else if (codeBits<F>() == 5 || scaleGroup<F>() == 16) {
-    dot = i32x4.add(
-      widen<F>(i16x8.add(s01, s23), first),
-      widen<F>(i16x8.add(s45, s67), second),
-    );
+    let t = unitDot(v128.load32_splat(a, q8Codes), c0);
+    t = i16x8.add(t, unitDot(v128.load32_splat(a, q8Codes + 4), c1));
+    dot = widen<F>(t, first);
+    t = unitDot(v128.load32_splat(a, q8Codes + 8), c2);
+    t = i16x8.add(t, unitDot(v128.load32_splat(a, q8Codes + 12), c3));
+    dot = i32x4.add(dot, widen<F>(t, first));
+    t = unitDot(v128.load32_splat(a, q8Codes + 16), c4);
+    t = i16x8.add(t, unitDot(v128.load32_splat(a, q8Codes + 20), c5));
+    dot = i32x4.add(dot, widen<F>(t, second));
+    t = unitDot(v128.load32_splat(a, q8Codes + 24), c6);
+    t = i16x8.add(t, unitDot(v128.load32_splat(a, q8Codes + 28), c7));
+    dot = i32x4.add(dot, widen<F>(t, second));
   } else {
-    dot = widen<F>(i16x8.add(i16x8.add(s01, s23), i16x8.add(s45, s67)), first);
+    let t = unitDot(v128.load32_splat(a, q8Codes), c0);
+    t = i16x8.add(t, unitDot(v128.load32_splat(a, q8Codes + 4), c1));
+    t = i16x8.add(t, unitDot(v128.load32_splat(a, q8Codes + 8), c2));
+    t = i16x8.add(t, unitDot(v128.load32_splat(a, q8Codes + 12), c3));
+    if (codeBits<F>() == 5 || scaleGroup<F>() == 16) {
+      dot = widen<F>(t, first);
+      t = unitDot(v128.load32_splat(a, q8Codes + 16), c4);
+    } else {
+      t = i16x8.add(t, unitDot(v128.load32_splat(a, q8Codes + 16), c4));
+    }
+    t = i16x8.add(t, unitDot(v128.load32_splat(a, q8Codes + 20), c5));
+    t = i16x8.add(t, unitDot(v128.load32_splat(a, q8Codes + 24), c6));
+    t = i16x8.add(t, unitDot(v128.load32_splat(a, q8Codes + 28), c7));
+    if (codeBits<F>() == 5 || scaleGroup<F>() == 16) dot = i32x4.add(dot, widen<F>(t, second));
+    else dot = widen<F>(t, first);
   }
   if (!codeOffset<F>()) return dot;
-  return i32x4.add(dot, i32x4.dot_i16x8_s(v128.load32_splat(a + q8Sums), offset));
+  return i32x4.add(dot, i32x4.dot_i16x8_s(v128.load32_splat(a, q8Sums), offset));
 }
 
 /**
@@ -286,54 +309,37 @@ function wideAt<F>(body: usize, n: usize, j: i32, i: i32): v128 {
 function dotHalf<F>(w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128,
   h: usize, scale: v128, offset: v128, a: usize,
 ): v128 {
-  const at = a + q8Codes + h * 16;
+  const at = a + h * 16;
   if (RELAXED) {
     // code + 128 = 16 · upper + lower
-    const a0 = v128.load32_splat(at);
-    const a1 = v128.load32_splat(at + 4);
-    const a2 = v128.load32_splat(at + 8);
-    const a3 = v128.load32_splat(at + 12);
-    const upper = i16x8.add(
-      i16x8.add(i16x8.relaxed_dot_i8x16_i7x16_s(a0, w0), i16x8.relaxed_dot_i8x16_i7x16_s(a1, w1)),
-      i16x8.add(i16x8.relaxed_dot_i8x16_i7x16_s(a2, w2), i16x8.relaxed_dot_i8x16_i7x16_s(a3, w3)),
-    );
-    const lower = i16x8.add(
-      i16x8.add(i16x8.relaxed_dot_i8x16_i7x16_s(a0, w4), i16x8.relaxed_dot_i8x16_i7x16_s(a1, w5)),
-      i16x8.add(i16x8.relaxed_dot_i8x16_i7x16_s(a2, w6), i16x8.relaxed_dot_i8x16_i7x16_s(a3, w7)),
-    );
-    const dot = i32x4.add(
-      i32x4.shl(widen<F>(upper, scale), 4),
-      widen<F>(lower, scale),
-    );
+    let activations = v128.load32_splat(at, q8Codes);
+    let upper = unitDot(activations, w0);
+    let lower = unitDot(activations, w4);
+    activations = v128.load32_splat(at, q8Codes + 4);
+    upper = i16x8.add(upper, unitDot(activations, w1));
+    lower = i16x8.add(lower, unitDot(activations, w5));
+    activations = v128.load32_splat(at, q8Codes + 8);
+    upper = i16x8.add(upper, unitDot(activations, w2));
+    lower = i16x8.add(lower, unitDot(activations, w6));
+    activations = v128.load32_splat(at, q8Codes + 12);
+    upper = i16x8.add(upper, unitDot(activations, w3));
+    lower = i16x8.add(lower, unitDot(activations, w7));
+    const dot = i32x4.add(i32x4.shl(widen<F>(upper, scale), 4), widen<F>(lower, scale));
     if (h == 1) return dot;
-    return i32x4.add(dot, i32x4.dot_i16x8_s(v128.load32_splat(a + q8Sums), offset));
+    return i32x4.add(dot, i32x4.dot_i16x8_s(v128.load32_splat(a, q8Sums), offset));
   }
-  // Sixteen activations as i16, values 1 and 2 of every four swapped (formats/q8-row.ts).
-  const codes = v128.load(at);
+  // Sixteen activations as i16, values 1 and 2 of every four swapped (quantize.ts).
+  const codes = v128.load(at, q8Codes);
   const low = i16x8.extend_low_i8x16_s(codes);
+  let dot = i32x4.dot_i16x8_s(v128.shuffle<i32>(low, low, 0, 0, 0, 0), w0);
+  dot = i32x4.add(dot, i32x4.dot_i16x8_s(v128.shuffle<i32>(low, low, 1, 1, 1, 1), w1));
+  dot = i32x4.add(dot, i32x4.dot_i16x8_s(v128.shuffle<i32>(low, low, 2, 2, 2, 2), w2));
+  dot = i32x4.add(dot, i32x4.dot_i16x8_s(v128.shuffle<i32>(low, low, 3, 3, 3, 3), w3));
   const high = i16x8.extend_high_i8x16_s(codes);
-  const dot = i32x4.add(
-    i32x4.add(
-      i32x4.add(
-        i32x4.dot_i16x8_s(v128.shuffle<i32>(low, low, 0, 0, 0, 0), w0),
-        i32x4.dot_i16x8_s(v128.shuffle<i32>(low, low, 1, 1, 1, 1), w1),
-      ),
-      i32x4.add(
-        i32x4.dot_i16x8_s(v128.shuffle<i32>(low, low, 2, 2, 2, 2), w2),
-        i32x4.dot_i16x8_s(v128.shuffle<i32>(low, low, 3, 3, 3, 3), w3),
-      ),
-    ),
-    i32x4.add(
-      i32x4.add(
-        i32x4.dot_i16x8_s(v128.shuffle<i32>(high, high, 0, 0, 0, 0), w4),
-        i32x4.dot_i16x8_s(v128.shuffle<i32>(high, high, 1, 1, 1, 1), w5),
-      ),
-      i32x4.add(
-        i32x4.dot_i16x8_s(v128.shuffle<i32>(high, high, 2, 2, 2, 2), w6),
-        i32x4.dot_i16x8_s(v128.shuffle<i32>(high, high, 3, 3, 3, 3), w7),
-      ),
-    ),
-  );
+  dot = i32x4.add(dot, i32x4.dot_i16x8_s(v128.shuffle<i32>(high, high, 0, 0, 0, 0), w4));
+  dot = i32x4.add(dot, i32x4.dot_i16x8_s(v128.shuffle<i32>(high, high, 1, 1, 1, 1), w5));
+  dot = i32x4.add(dot, i32x4.dot_i16x8_s(v128.shuffle<i32>(high, high, 2, 2, 2, 2), w6));
+  dot = i32x4.add(dot, i32x4.dot_i16x8_s(v128.shuffle<i32>(high, high, 3, 3, 3, 3), w7));
   if (!scaleGroup<F>()) return dot;
   return i32x4.mul(dot, i32x4.shr_s(i32x4.shl(scale, 16), 16));
 }

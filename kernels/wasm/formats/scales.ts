@@ -30,14 +30,14 @@ export function scaleOf<F>(head: usize): v128 {
     const subnormal = i32x4.shl(i32x4.add(e, i32x4.splat(1)), 21);
     return v128.bitselect(subnormal, normal, i32x4.lt_s(e, i32x4.splat(2)));
   }
-  return f16x4(v128.load16x4_u(head));
+  return f16x4(v128.load16x4_s(head));
 }
 
 /** The f32 minima dmin of four rows. */
 // @ts-ignore: decorator
 @inline
 export function minimumOf<F>(head: usize): v128 {
-  return f16x4(v128.load16x4_u(head + 8));
+  return f16x4(v128.load16x4_s(head + 8));
 }
 
 /** Bytes `first` and `second` of each lane as unsigned i16. */
