@@ -2,7 +2,7 @@ import { isIntegerType } from "../bytes/integer-blocks.ts";
 import type { TensorType } from "../bytes/types.ts";
 import type { Plan } from "../plan/plan.ts";
 
-export type DeviceName = "reference" | "wasm";
+export type DeviceName = "native" | "wasm" | "reference";
 
 /** One step: tokens of any number of sequences, prompts and answers alike. */
 export interface Batch {

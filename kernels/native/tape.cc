@@ -1,0 +1,277 @@
+#include "tape.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "rows.h"
+
+namespace clavis {
+
+namespace {
+
+/// Operation numbers, as in src/plan/tape.ts.
+enum Op : int32_t {
+  opEmbed = 1,
+  opAddPosition,
+  opRopeTable,
+  opRmsNorm,
+  opLayerNorm,
+  opQuantize,
+  opMatmul,
+  opRope,
+  opKvStore,
+  opAttention,
+  opAdd,
+  opGated,
+  opActivate,
+  opSoftcap,
+  opGatherRows,
+  opRoute,
+  opExpertMatmul,
+  opExpertSum,
+};
+
+/// Values of a row-wise operation in one chunk: some microseconds of work, against 0.1 for claiming it.
+constexpr size_t rowValues = 8192;
+/// Values of softcap in one chunk; 16 divides it.
+constexpr size_t softcapValues = 8192;
+/// Weight bytes in one chunk of a product with few rows: about 6 µs of reading.
+constexpr size_t tileBytes = 98304;
+/// Rows of one expert that are multiplied together.
+constexpr size_t expertRows = 16;
+
+size_t divideUp(size_t a, size_t b) { return (a + b - 1) / b; }
+size_t to64(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
+
+/// Rows with the call's `repeat`, where it has that word.
+size_t repeatedRows(const Call& call) {
+  switch (call.op()) {
+    case opQuantize:
+      return call.rows() * call.size(9);
+    case opGated:
+    case opActivate:
+      return call.rows() * call.size(11);
+    default:
+      return call.rows();
+  }
+}
+
+/// f32 values of one row that a row-wise operation reads.
+size_t valuesOf(const Call& call) {
+  switch (call.op()) {
+    case opRmsNorm:
+      return call.size(9) * call.size(10);
+    case opRope:
+      return call.size(8) * call.size(9);
+    case opKvStore:
+      return call.size(9) * call.size(10) * 2;
+    case opEmbed:
+    case opAddPosition:
+    case opRopeTable:
+    case opLayerNorm:
+      return call.size(9);
+    default:
+      return call.size(8);
+  }
+}
+
+size_t rowsPerChunk(const Call& call) { return std::max<size_t>(1, rowValues / std::max<size_t>(1, valuesOf(call))); }
+
+/// Columns in one chunk of a product over `rows` rows; a multiple of the rows that lie interleaved. Neither results
+/// nor bits follow it.
+size_t columnsOf(const Call& call, size_t rows) {
+  const MatrixKernels& matrix = *call.program.matrix;
+  const size_t groupBytes = matrix.packedBytes(call.weight(8).format, matrix.group, call.size(10));
+  // More rows are more work for the same bytes; beyond eight a chunk is long enough as it is.
+  const size_t groups = tileBytes / std::max<size_t>(1, groupBytes * std::min<size_t>(rows, 8));
+  return std::max<size_t>(1, groups) * matrix.group;
+}
+
+/// Rows that one expert has to multiply, about.
+size_t expertLoad(const Call& call) {
+  return divideUp(call.program.step.tokenCount * call.size(11), call.weight(8).experts);
+}
+
+/// Into how many chunks a call is cut; 0 where it has no rows.
+size_t chunksOf(const Call& call) {
+  const size_t rows = call.rows();
+  if (rows == 0) return 0;
+  switch (call.op()) {
+    case opMatmul:
+      return divideUp(call.size(9), columnsOf(call, rows));
+    case opExpertMatmul:
+      return call.weight(8).experts * divideUp(call.size(9), columnsOf(call, expertLoad(call)));
+    case opAttention:
+      return divideUp(rows, attentionRows) * call.size(11);
+    case opSoftcap:
+      return rows * divideUp(call.size(8), softcapValues);
+    default:
+      return divideUp(repeatedRows(call), rowsPerChunk(call));
+  }
+}
+
+void matmul(const Call& call, size_t chunk, uint8_t* scratch) {
+  const Weight& weight = call.weight(8);
+  const size_t n = call.size(9), columns = columnsOf(call, call.rows()), first = chunk * columns;
+  call.program.matrix->matmulTile(weight.format, call.outF32(0), call.outStride(), call.a(0), call.aStride(), call.rows(),
+                                  weight.data, n, call.size(10), call.vector(11),
+                                  call.hasB() ? call.bF32(0) : nullptr, call.bStride(), first,
+                                  std::min(first + columns, n), scratch);
+}
+
+/// Scratch of an expert's product: gathered inputs, their outputs (whole rows, so that columns keep their place), the
+/// rows' numbers, then what the product itself needs.
+struct ExpertScratch {
+  size_t inputs, outputs, rows, rest;
+  ExpertScratch(size_t aStride, size_t n)
+      : inputs(0),
+        outputs(to64(expertRows * aStride)),
+        rows(outputs + expertRows * to64(n * sizeof(float))),
+        rest(to64(rows + expertRows * sizeof(size_t))) {}
+};
+
+/// Columns [first, last) of out[t · used + j] = a × weight[expert], for every row whose expert this is. The rows are
+/// gathered, multiplied together and put back, so that weights are unpacked once for all of them.
+void expertTile(const Call& call, size_t expert, size_t first, size_t last, uint8_t* scratch) {
+  const Weight& weight = call.weight(8);
+  const size_t n = call.size(9), k = call.size(10), used = call.size(11);
+  const bool shared = call.word(12) != 0;
+  const size_t inputStride = call.aStride(), outputStride = to64(n * sizeof(float));
+  const ExpertScratch places(inputStride, n);
+  uint8_t* inputs = scratch + places.inputs;
+  uint8_t* outputs = scratch + places.outputs;
+  size_t* rows = reinterpret_cast<size_t*>(scratch + places.rows);
+  size_t count = 0;
+  const auto multiply = [&] {
+    call.program.matrix->matmulTile(weight.format, reinterpret_cast<float*>(outputs), outputStride, inputs, inputStride,
+                                    count, weight.data + expert * weight.expertBytes, n, k, nullptr, nullptr, 0, first,
+                                    last, scratch + places.rest);
+    for (size_t i = 0; i < count; i++) {
+      const float* from = reinterpret_cast<const float*>(outputs + i * outputStride);
+      std::memcpy(call.outF32(rows[i]) + first, from + first, (last - first) * sizeof(float));
+    }
+    count = 0;
+  };
+  for (size_t token = 0; token < call.rows(); token++) {
+    const int32_t* ids = reinterpret_cast<const int32_t*>(call.b(token));
+    for (size_t j = 0; j < used; j++) {
+      if (static_cast<size_t>(ids[j]) != expert) continue;
+      const size_t row = token * used + j;
+      std::memcpy(inputs + count * inputStride, call.a(shared ? token : row), inputStride);
+      rows[count++] = row;
+      if (count == expertRows) multiply();
+    }
+  }
+  if (count > 0) multiply();
+}
+
+RowKernel rowKernel(const RowKernels& rows, int32_t op) {
+  switch (op) {
+    case opEmbed:
+      return rows.embed;
+    case opAddPosition:
+      return rows.addPosition;
+    case opRopeTable:
+      return rows.ropeTable;
+    case opRmsNorm:
+      return rows.rmsNorm;
+    case opLayerNorm:
+      return rows.layerNorm;
+    case opQuantize:
+      return rows.quantize;
+    case opRope:
+      return rows.rope;
+    case opKvStore:
+      return rows.kvStore;
+    case opAdd:
+      return rows.add;
+    case opGated:
+      return rows.gated;
+    case opActivate:
+      return rows.activate;
+    case opGatherRows:
+      return rows.gatherRows;
+    case opRoute:
+      return rows.route;
+    default:
+      return rows.expertSum;
+  }
+}
+
+void runChunk(const Call& call, size_t chunk, unsigned thread) {
+  const Program& program = call.program;
+  uint8_t* scratch = program.scratchOf(thread);
+  const size_t rows = call.rows();
+  switch (call.op()) {
+    case opMatmul:
+      return matmul(call, chunk, scratch);
+    case opExpertMatmul: {
+      const size_t columns = columnsOf(call, expertLoad(call)), tiles = divideUp(call.size(9), columns);
+      const size_t first = chunk % tiles * columns;
+      return expertTile(call, chunk / tiles, first, std::min(first + columns, call.size(9)), scratch);
+    }
+    case opAttention: {
+      // Later rows see more and take longer; chunks are claimed from the highest number down.
+      const size_t heads = call.size(11), first = chunk / heads * attentionRows;
+      return program.rows->attention(call, first, std::min(first + attentionRows, rows), chunk % heads, scratch,
+                                     program.scratchBytes);
+    }
+    case opSoftcap: {
+      const size_t tiles = divideUp(call.size(8), softcapValues), from = chunk % tiles * softcapValues;
+      return program.rows->softcap(call, chunk / tiles, from, std::min(from + softcapValues, call.size(8)));
+    }
+    default: {
+      const size_t size = rowsPerChunk(call), first = chunk * size;
+      return rowKernel(*program.rows, call.op())(call, first, std::min(first + size, repeatedRows(call)), scratch);
+    }
+  }
+}
+
+/// Bytes that one call needs.
+size_t scratchOf(const Call& call, size_t tokens, size_t positions) {
+  const MatrixKernels& matrix = *call.program.matrix;
+  switch (call.op()) {
+    case opMatmul:
+      return matrix.scratchBytes(call.weight(8).format, call.size(10));
+    case opExpertMatmul:
+      return ExpertScratch(call.aStride(), call.size(9)).rest +
+             matrix.scratchBytes(call.weight(8).format, call.size(10));
+    case opAttention: {
+      // Room for whole chunks as long as that stays within a core's second-level cache; for one row in any case.
+      const size_t group = call.size(10) / call.size(11);
+      const size_t rows = std::min(tokens, attentionRows);
+      constexpr size_t comfortable = size_t{1} << 20;
+      return std::max(attentionScratch(call.size(9), group, positions),
+                      std::min(attentionScratch(call.size(9), group * rows, positions), comfortable));
+    }
+    default:
+      return valuesOf(call) * sizeof(float);
+  }
+}
+
+}  // namespace
+
+uint32_t TapeRun::advance(unsigned thread) {
+  if (started_) at_++;
+  started_ = true;
+  for (; at_ < program_.calls; at_++) {
+    const size_t chunks = chunksOf(call());
+    // One thread alone would share with nobody.
+    if (chunks > 1 && program_.threads > 1) return static_cast<uint32_t>(chunks);
+    for (size_t i = chunks; i > 0; i--) runChunk(call(), i - 1, thread);
+  }
+  return 0;
+}
+
+void TapeRun::chunk(uint32_t chunk, unsigned thread) const { runChunk(call(), chunk, thread); }
+
+size_t tapeScratch(const Program& program, size_t tokens, size_t positions) {
+  size_t bytes = 64;
+  for (size_t i = 0; i < program.calls; i++) {
+    bytes = std::max(bytes, scratchOf({program, program.tape + i * tapeWords}, tokens, positions));
+  }
+  // Row kernels write whole vectors of sixteen.
+  return to64(bytes) + 64;
+}
+
+}  // namespace clavis

@@ -1,0 +1,75 @@
+/**
+ * What kernels/native/addon.cc exports. Arguments are checked before they come here; a promise settles when the
+ * threads are done, and nothing of a program may be called before its last promise has.
+ */
+export interface Addon {
+  describe(level: string | undefined): KernelDescription;
+  /** Bytes of a packed matrix; 0 for a format (GGUF type number) that no kernel multiplies with. */
+  packedBytes(level: string | undefined, format: number, rows: number, width: number): number;
+  /** Makes room; weights are zero until they are set. @throws Error "memory", "threads" */
+  open(options: OpenOptions): NativeProgram;
+  bytes(program: NativeProgram): number;
+  threads(program: NativeProgram): number;
+  /** Copies the values of a vector or of frequencies. */
+  setWeight(program: NativeProgram, index: number, bytes: Uint8Array): void;
+  /** Packs GGUF rows of an expert's matrix, from `firstRow` on (a multiple of `group`). */
+  pack(
+    program: NativeProgram,
+    index: number,
+    expert: number,
+    firstRow: number,
+    rows: number,
+    bytes: Uint8Array,
+  ): Promise<void>;
+  /** Runs the tape. Page tables lie one after another, `pagesPerSequence` each; `logits` is written. */
+  run(
+    program: NativeProgram,
+    tokens: Int32Array,
+    positions: Int32Array,
+    slots: Int32Array,
+    pageTables: Int32Array,
+    wanted: Int32Array,
+    logits: Float32Array,
+  ): Promise<void>;
+  /** Gives the memory back. */
+  close(program: NativeProgram): void;
+}
+
+/** A program's memory; opaque. */
+export interface NativeProgram {
+  readonly native: unique symbol;
+}
+
+export interface KernelDescription {
+  /** Highest level of instructions, e.g. "avx512vnni". */
+  readonly level: string;
+  /** Level of the products' kernels, and of all others. */
+  readonly matrix: string;
+  readonly rows: string;
+  /** Rows of a matrix that lie interleaved once packed. */
+  readonly group: number;
+}
+
+export interface OpenOptions {
+  /** Instructions to stay below, for tests: baseline, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm. */
+  readonly level: string | undefined;
+  readonly threads: number;
+  readonly tape: Int32Array;
+  /** Per weight: kind (`weightKinds`), format, rows, width, experts. */
+  readonly weights: Float64Array;
+  readonly arenaBytes: number;
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headWidth: number;
+  readonly pages: number;
+  /** Type of the cache: 0 f16, 1 q8. */
+  readonly quantized: number;
+  /** Tokens of the largest step, and pages of the longest sequence. */
+  readonly tokens: number;
+  readonly pagesPerSequence: number;
+  readonly logits: number;
+  readonly logitsStride: number;
+  readonly vocabulary: number;
+}
+
+export const weightKinds = { matrix: 0, vector: 1, frequencies: 2 } as const;

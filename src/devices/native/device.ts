@@ -1,0 +1,64 @@
+import type { Plan } from "../../plan/plan.ts";
+import { type Device, type DeviceDescription, type ProgramOptions, packedType } from "../device.ts";
+import { kernelNames } from "../kernel-names.ts";
+import type { Addon } from "./addon.ts";
+import { text, unavailable } from "./errors.ts";
+import { defaultThreads, levelOfEnvironment, loadAddon } from "./node-addon.ts";
+import { startProgram } from "./program.ts";
+
+export interface NativeDeviceOptions {
+  /**
+   * Instructions to stay below, for tests: baseline, avx2, avxvnni, avx512vnni, neon, dotprod or i8mm.
+   * Default: $CLAVIS_CPU, or whatever the processor has.
+   */
+  readonly level?: string;
+  /** Threads unless a program asks for another number. Default: one per core. */
+  readonly threads?: number;
+}
+
+/**
+ * The native device: kernels in C++, compiled where the package is installed. Fast and reproducible mode run the
+ * same kernels: every one keeps to docs/numerics.md.
+ */
+export function nativeDevice(options: NativeDeviceOptions = {}): Device {
+  const level = options.level ?? levelOfEnvironment();
+  let loaded: { addon: Addon } | { reason: string } | undefined;
+  const load = () => {
+    if (!loaded) {
+      try {
+        loaded = { addon: loadAddon() };
+      } catch (error) {
+        loaded = { reason: text(error) };
+      }
+    }
+    return loaded;
+  };
+  const threads = (wish?: number) => Math.max(1, Math.floor(wish ?? options.threads ?? defaultThreads()));
+
+  return {
+    name: "native",
+
+    async describe(): Promise<DeviceDescription> {
+      const state = load();
+      const base = { name: "native", threads: threads() } as const;
+      if ("reason" in state) return { ...base, available: false, reason: state.reason, kernels: "none" };
+      return { ...base, available: true, kernels: state.addon.describe(level).level };
+    },
+
+    packedType,
+
+    kernelNames(plan: Plan) {
+      const state = load();
+      if ("reason" in state) throw unavailable(state.reason);
+      const { matrix, rows } = state.addon.describe(level);
+      return kernelNames(plan, { integer: matrix, float: matrix, rows });
+    },
+
+    async program(plan: Plan, programOptions: ProgramOptions = {}) {
+      const state = load();
+      if ("reason" in state) throw unavailable(state.reason);
+      const setup = { addon: state.addon, level, threads: threads(programOptions.threads) };
+      return startProgram(plan, setup, programOptions);
+    },
+  };
+}

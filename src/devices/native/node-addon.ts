@@ -1,0 +1,42 @@
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+import type { Addon } from "./addon.ts";
+
+/** dist/native, from dist/devices/native as well as from src/devices/native (tests run the sources). */
+const folder = new URL(
+  import.meta.url.endsWith(".ts") ? "../../../dist/native/" : "../../native/",
+  import.meta.url,
+);
+
+/**
+ * Loads the compiled kernels.
+ *
+ * @throws Error where they were not built, or the system refuses to load them
+ */
+export function loadAddon(): Addon {
+  const path = fileURLToPath(new URL("clavis.node", folder));
+  if (!existsSync(path)) throw new Error("its kernels were not compiled; that needs g++ or clang++ (C++20)");
+  return createRequire(import.meta.url)(path) as Addon;
+}
+
+/** The level of instructions that the environment asks to stay below. */
+export const levelOfEnvironment = (): string | undefined => process.env.CLAVIS_CPU || undefined;
+
+const mostThreads = 64;
+
+/** One thread per core: a second one on the same core only takes turns with the first. */
+export function defaultThreads(): number {
+  const logical = availableParallelism();
+  return Math.max(1, Math.min(mostThreads, hasSiblings() ? Math.ceil(logical / 2) : logical));
+}
+
+/** Whether two logical processors share a core (Linux tells). */
+function hasSiblings(): boolean {
+  try {
+    return readFileSync("/sys/devices/system/cpu/smt/active", "latin1").trim() === "1";
+  } catch {
+    return false;
+  }
+}
