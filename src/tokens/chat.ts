@@ -61,5 +61,8 @@ export function encodeChat(
   const wanted = tokenizer.encode("", { addSpecial: true });
   const opensWithBos = tokenizer.bos !== undefined && wanted[0] === tokenizer.bos;
   if (!opensWithBos || ids[0] === tokenizer.bos) return ids;
-  return Int32Array.of(tokenizer.bos!, ...ids);
+  const opened = new Int32Array(ids.length + 1);
+  opened[0] = tokenizer.bos!;
+  opened.set(ids, 1);
+  return opened;
 }

@@ -53,6 +53,23 @@ const endTexts = [
   "<|end▁of▁sentence|>",
 ];
 
+interface UsualIds {
+  readonly bos?: number;
+  readonly eos?: number;
+  readonly unknown?: number;
+  readonly separator?: number;
+}
+
+/**
+ * Ids that files of a family may leave unsaid, by tokenizer.ggml.model.
+ * Source: the first models of each, Llama, T5 and BERT; llama.cpp assumes the same.
+ */
+const usualIds: ReadonlyMap<string, UsualIds> = new Map([
+  ["llama", { bos: 1, eos: 2, unknown: 0 }],
+  ["t5", { eos: 1, unknown: 2 }],
+  ["bert", { bos: 101, unknown: 100, separator: 102 }],
+]);
+
 /**
  * Reads tokenizer.ggml.* and checks it.
  *
@@ -83,14 +100,21 @@ export function readVocabulary(metadata: Metadata): Vocabulary {
       throw errors.specialId(key, id, size);
     return id;
   };
+  const usual = usualIds.get(metadata.optionalString("tokenizer.ggml.model") ?? "");
+  /** The id that a family usually has for a token, where the file names none and it is one of that kind. */
+  const orUsual = (id: number | undefined, name: keyof UsualIds): number | undefined => {
+    const other = usual?.[name];
+    if (id !== undefined || other === undefined) return id;
+    return types[other] === TokenType.control || types[other] === TokenType.unknown ? other : undefined;
+  };
   // BERT's [CLS] opens a text as a beginning-of-sequence token does; its files name it so or so.
-  const bos = special("bos") ?? special("cls");
-  const eos = special("eos");
+  const bos = orUsual(special("bos") ?? special("cls"), "bos");
+  const eos = orUsual(special("eos"), "eos");
   const eot = special("eot");
   const eom = special("eom");
-  const unknown = special("unknown");
+  const unknown = orUsual(special("unknown"), "unknown");
   // The first files with this key misspelt it, and readers have kept to that spelling.
-  const separator = special("seperator") ?? special("separator");
+  const separator = orUsual(special("seperator") ?? special("separator"), "separator");
 
   const endTokens = new Set<number>();
   for (const id of [eos, eot, eom]) if (id !== undefined) endTokens.add(id);

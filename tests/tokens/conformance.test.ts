@@ -28,7 +28,8 @@ describeShared(folder, "published vocabularies", () => {
     });
 
     // WordPiece loses case, accents and spaces, so there is nothing to get back.
-    test.skipIf(kind === "wordpiece").each(cases)("decodes $text back", ({ text, ids }) => {
+    if (kind === "wordpiece") return;
+    test.each(cases)("decodes $text back", ({ text, ids }) => {
       expect(tokenizer.decode(ids)).toBe(text);
     });
   });

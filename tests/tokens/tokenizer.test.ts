@@ -77,6 +77,19 @@ describe("what is added at the ends, where the file does not say", () => {
   });
 });
 
+test("Llama's usual ids hold where the file names none, if they are control tokens", () => {
+  const vocabulary = (types: number[]) =>
+    createTokenizer(
+      tokenizerMetadata({ model: "llama", tokens: ["<unk>", "<s>", "</s>", "▁a"], token_type: types }),
+    );
+  const { control, normal, unknown } = TokenType;
+  const usual = vocabulary([unknown, control, control, normal]);
+  expect([usual.bos, usual.eos]).toEqual([1, 2]);
+  expect(textsOf(usual, usual.encode("a b", { addSpecial: true }))).toEqual(["<s>", "▁a", "<unk>"]);
+  const other = vocabulary([normal, normal, normal, normal]);
+  expect([other.bos, other.eos]).toEqual([undefined, undefined]);
+});
+
 describe("Llama 3", () => {
   test("takes a word that is a token as a whole, though no merges lead there", () => {
     const tokens = [...byteLevel([]).strings("tokenizer.ggml.tokens"), "abc"];
