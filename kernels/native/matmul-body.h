@@ -1,0 +1,402 @@
+// Quantising, products and look-ups, written once for all instruction sets. A file that computes with one of them
+// defines TARGET and Vec, and includes this inside a namespace of its own, so there is no include guard.
+//
+// The contract is docs/numerics.md. Integer sums are exact, so they are taken in any order and start at the negated
+// sum of the activations times the codes' offset. Whole numbers below 2^24 are exact as f32, too, and so are their
+// products and sums: scale · Σ code · a needs no integer multiplication. What does round is done in the contract's
+// order, per output; outputs are independent, a lane each.
+
+#include "formats-unpack.h"
+
+/// Addresses of R rows.
+template <int R>
+struct Rows {
+  const uint8_t* at[R];
+};
+
+/// The value at `at`, in every lane.
+INLINE Codes splatWord(const uint8_t* at) { return Vec::splatWord(loadAs<uint32_t>(at)); }
+
+/// Adds R rows of activations × P · Vec::lanes rows of a packed group to acc.
+///
+/// acc    [P][R], a weight row per lane
+/// group  a packed group of sixteen rows of k values
+/// row    the first weight row in the group, a multiple of Vec::lanes
+/// a      q8 rows (formats.h)
+template <class Form, int P, int R>
+INLINE void dotGroup(Floats (&acc)[P][R], const uint8_t* group, size_t row, size_t k, const Rows<R>& a) {
+  constexpr BlockFormat format = *blockFormat(Form::id);
+  constexpr int parts = Form::halves ? 2 : 1;
+  constexpr int units = 8 / parts;
+  // A row alone is limited by memory. The distances are those that ../../docs/kernels.md measured.
+  constexpr bool prefetches = R <= 2 && P * Vec::lanes == kGroup;
+  constexpr size_t per32 = format.codeBytes() / (format.values / 32);
+  const uint8_t* codes = group + 4 * row;
+  const uint8_t* scales = group + k / format.values * format.codeBytes();
+  const uint8_t* ahead = group;
+  size_t atCodes = 0, atScale = q8ScalesAt(k), atSum = q8SumsAt(k), atHalves = q8HalvesAt(k);
+  for (size_t block = 0; block < k; block += format.values) {
+    for (int j = 0; j < format.values / 32; ++j) {
+      if constexpr (prefetches) {
+#pragma GCC unroll 8
+        for (size_t i = 0; i < per32; i += 64) {
+          __builtin_prefetch(ahead + i + 512, 0, 3);
+          __builtin_prefetch(ahead + i + 4096, 0, 2);
+        }
+        ahead += per32;
+      }
+      Scales factors[P];
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) Form::scales(scales, row + p * Vec::lanes, j, factors[p]);
+
+      Floats dot[P][R];
+#pragma GCC unroll 2
+      for (int part = 0; part < parts; ++part) {
+        typename Vec::template Dot<Form::bits, units> sum[P][R];
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+          Codes start;
+          if constexpr (Form::offsetBits < 0) {
+            start = Vec::zeroWords();
+          } else if constexpr (!Form::halves) {
+            start = Vec::shiftLeft(splatWord(a.at[r] + atSum), Form::offsetBits);
+          } else {
+            // Two i16 in a word: the first half's negated sum is the low one.
+            const Codes both = splatWord(a.at[r] + atHalves);
+            start = Vec::shiftRightSigned(part == 0 ? Vec::shiftLeft(both, 16) : Vec::andBytes32(both, 0xffff0000),
+                                          16 - Form::offsetBits);
+          }
+#pragma GCC unroll 4
+          for (int p = 0; p < P; ++p) sum[p][r].start(start);
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < units; ++i) {
+          const int u = part * units + i;
+          Codes q[P];
+#pragma GCC unroll 4
+          for (int p = 0; p < P; ++p) q[p] = Form::unit(codes + 4 * p * Vec::lanes, j, u);
+#pragma GCC unroll 8
+          for (int r = 0; r < R; ++r) {
+            const Codes x = splatWord(a.at[r] + atCodes + 4 * u);
+#pragma GCC unroll 4
+            for (int p = 0; p < P; ++p) sum[p][r].add(q[p], x, i);
+          }
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+          for (int p = 0; p < P; ++p) {
+            Floats whole = Vec::toFloat(sum[p][r].finish());
+            if constexpr (Form::scaled) whole = Vec::mul(whole, factors[p].scale[part]);
+            dot[p][r] = part == 0 ? whole : Vec::add(dot[p][r], whole);
+          }
+        }
+      }
+
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const Floats da = Vec::splat(loadAs<float>(a.at[r] + atScale));
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p) {
+          acc[p][r] = Vec::add(acc[p][r], Vec::mul(Vec::mul(da, factors[p].d), dot[p][r]));
+          if constexpr (Form::minima != Minima::none) {
+            // The sums are negated, so what is to be subtracted is added.
+            const Codes low = Form::minima == Minima::one
+                                  ? splatWord(a.at[r] + atSum)
+                                  : Vec::dotPairs(factors[p].mins, splatWord(a.at[r] + atHalves));
+            acc[p][r] = Vec::add(acc[p][r], Vec::mul(Vec::mul(da, factors[p].dmin), Vec::toFloat(low)));
+          }
+        }
+      }
+      atCodes += 32;
+      atScale += 4;
+      atSum += 4;
+      atHalves += 4;
+    }
+    codes += format.codeBytes();
+    scales += format.scaleBytes();
+  }
+}
+
+/// Where outputs go, and what is added to them: as MatrixKernels::matmulTile has it, from one activation row on.
+struct Target {
+  float* out;
+  size_t outStride;
+  const float* bias;
+  const float* residual;
+  size_t residualStride;
+
+  /// The same from `rows` activation rows further on.
+  Target after(size_t rows) const {
+    Target next = *this;
+    next.out = reinterpret_cast<float*>(reinterpret_cast<uint8_t*>(out) + rows * outStride);
+    if (residual) {
+      next.residual = reinterpret_cast<const float*>(reinterpret_cast<const uint8_t*>(residual) + rows * residualStride);
+    }
+    return next;
+  }
+};
+
+/// Writes `count` outputs of one row from `column` on: acc + bias, then residual + that.
+TARGET static inline void finish(const Target& to, size_t row, size_t column, const float* acc, size_t count) {
+  const Target from = to.after(row);
+  for (size_t i = 0; i < count; ++i) {
+    float value = acc[i];
+    if (to.bias) value = value + to.bias[column + i];
+    if (to.residual) value = from.residual[column + i] + value;
+    from.out[column + i] = value;
+  }
+}
+
+/// R rows of activations × columns [first, last) of a block format.
+template <class Form, int P, int R>
+TARGET static void matmulRows(const Target& to, const Rows<R>& a, const uint8_t* weight, size_t n, size_t k,
+                              size_t first, size_t last) {
+  const size_t step = groupBytes(*blockFormat(Form::id), k);
+  for (size_t group = first; group < last; group += kGroup) {
+    for (size_t row = 0; row < kGroup && group + row < last; row += P * Vec::lanes) {
+      Floats acc[P][R];
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) acc[p][r] = Vec::splat(0.0f);
+      }
+      dotGroup<Form, P, R>(acc, weight + group / kGroup * step, row, k, a);
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) {
+        const size_t column = group + row + p * Vec::lanes;
+        if (column >= n) break;
+        const size_t count = n - column < Vec::lanes ? n - column : Vec::lanes;
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+          alignas(64) float values[Vec::lanes];
+          Vec::store(values, acc[p][r]);
+          finish(to, r, column, values, count);
+        }
+      }
+    }
+  }
+}
+
+/// The sixteen running sums of one dot product of floats.
+struct Lanes16 {
+  static constexpr int parts = 16 / Vec::lanes;
+  Floats part[parts];
+
+  /// Joins the lanes by the contract's tree: 8 apart, 4, 2, 1.
+  INLINE float joined(const Lanes16& x) {
+    alignas(64) float lane[16];
+    for (int i = 0; i < parts; ++i) Vec::store(lane + i * Vec::lanes, x.part[i]);
+    for (int half = 8; half > 0; half >>= 1) {
+      for (int i = 0; i < half; ++i) lane[i] = lane[i] + lane[i + half];
+    }
+    return lane[0];
+  }
+};
+
+struct FormF32 {
+  static constexpr int id = kF32;
+  INLINE Floats load(const uint8_t* at) { return Vec::loadFloats(at); }
+};
+
+struct FormF16 {
+  static constexpr int id = kF16;
+  INLINE Floats load(const uint8_t* at) { return Vec::finiteHalves(at); }
+};
+
+struct FormBF16 {
+  static constexpr int id = kBF16;
+  INLINE Floats load(const uint8_t* at) { return Vec::fromBits(Vec::shiftLeft(Vec::loadShorts(at), 16)); }
+};
+
+/// Sixteen more values of W weight rows × R activation rows.
+template <class Form, int W, int R>
+INLINE void dotSixteen(Lanes16 (&acc)[W][R], const Rows<W>& weight, const Rows<R>& a, size_t k) {
+#pragma GCC unroll 4
+  for (int part = 0; part < Lanes16::parts; ++part) {
+    const size_t at = k + part * Vec::lanes;
+    Floats x[R];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) x[r] = Vec::loadFloats(a.at[r] + 4 * at);
+#pragma GCC unroll 4
+    for (int w = 0; w < W; ++w) {
+      const Floats y = Form::load(weight.at[w] + floatBytes(Form::id) * at);
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) acc[w][r].part[part] = Vec::add(acc[w][r].part[part], Vec::mul(x[r], y));
+    }
+  }
+}
+
+/// W weight rows × R activation rows of floats; values beyond the last sixteen are padded with zeros, which add
+/// nothing: no lane is ever −0.
+template <class Form, int W, int R>
+TARGET static void matmulFloatTile(const Target& to, const Rows<W>& weight, const Rows<R>& a, size_t column, size_t k) {
+  constexpr size_t bytes = floatBytes(Form::id);
+  Lanes16 acc[W][R];
+#pragma GCC unroll 4
+  for (int w = 0; w < W; ++w) {
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int part = 0; part < Lanes16::parts; ++part) acc[w][r].part[part] = Vec::splat(0.0f);
+    }
+  }
+  const size_t whole = k / 16 * 16;
+  for (size_t at = 0; at < whole; at += 16) dotSixteen<Form, W, R>(acc, weight, a, at);
+  if (whole < k) {
+    uint8_t weights[W][64] = {};
+    float values[R][16] = {};
+    Rows<W> lastWeights;
+    Rows<R> lastValues;
+    for (int w = 0; w < W; ++w) {
+      std::memcpy(weights[w], weight.at[w] + bytes * whole, bytes * (k - whole));
+      lastWeights.at[w] = weights[w];
+    }
+    for (int r = 0; r < R; ++r) {
+      std::memcpy(values[r], a.at[r] + 4 * whole, 4 * (k - whole));
+      lastValues.at[r] = reinterpret_cast<const uint8_t*>(values[r]);
+    }
+    dotSixteen<Form, W, R>(acc, lastWeights, lastValues, 0);
+  }
+  for (int r = 0; r < R; ++r) {
+    float values[W];
+    for (int w = 0; w < W; ++w) values[w] = Lanes16::joined(acc[w][r]);
+    finish(to, r, column, values, W);
+  }
+}
+
+/// R rows of activations × columns [first, last) of a format of floats.
+template <class Form, int R>
+TARGET static void matmulFloatRows(const Target& to, const Rows<R>& a, const uint8_t* weight, size_t k, size_t first,
+                                   size_t last) {
+  constexpr int W = Vec::floatRows;
+  const size_t stride = floatBytes(Form::id) * k;
+  const size_t step = (kGroup * stride + 63) / 64 * 64;
+  const auto rowAt = [=](size_t column) { return weight + column / kGroup * step + column % kGroup * stride; };
+  size_t column = first;
+  for (; column + W <= last; column += W) {
+    Rows<W> rows;
+    for (int w = 0; w < W; ++w) rows.at[w] = rowAt(column + w);
+    matmulFloatTile<Form, W, R>(to, rows, a, column, k);
+  }
+  for (; column < last; ++column) matmulFloatTile<Form, 1, R>(to, Rows<1>{{rowAt(column)}}, a, column, k);
+}
+
+template <int R>
+static Rows<R> rowsAt(const uint8_t* a, size_t stride) {
+  Rows<R> rows;
+  for (int r = 0; r < R; ++r) rows.at[r] = a + r * stride;
+  return rows;
+}
+
+/// Everything that matmulTile was asked for, of one format.
+struct Tile {
+  Target to;
+  const uint8_t* a;
+  size_t aStride;
+  const uint8_t* weight;
+  size_t n, k, first, last;
+};
+
+/// `count` ≥ R rows of a tile from `row` on, R at a time; returns the first row that is left.
+template <class Form, int P, int R>
+TARGET static size_t runRows(const Tile& t, size_t row, size_t rows) {
+  for (; row + R <= rows; row += R) {
+    const Rows<R> a = rowsAt<R>(t.a + row * t.aStride, t.aStride);
+    matmulRows<Form, P, R>(t.to.after(row), a, t.weight, t.n, t.k, t.first, t.last);
+  }
+  return row;
+}
+
+template <class Form, int R>
+TARGET static size_t runFloatRows(const Tile& t, size_t row, size_t rows) {
+  for (; row + R <= rows; row += R) {
+    const Rows<R> a = rowsAt<R>(t.a + row * t.aStride, t.aStride);
+    matmulFloatRows<Form, R>(t.to.after(row), a, t.weight, t.k, t.first, t.last);
+  }
+  return row;
+}
+
+template <class Form>
+TARGET static void runTile(const Tile& t, size_t rows) {
+  size_t row = 0;
+  if constexpr (Vec::mostRows >= 8) row = runRows<Form, Vec::manyParts, 8>(t, row, rows);
+  if constexpr (Vec::mostRows >= 4) row = runRows<Form, Vec::manyParts, 4>(t, row, rows);
+  if constexpr (Vec::mostRows >= 2) row = runRows<Form, Vec::fewParts, 2>(t, row, rows);
+  runRows<Form, Vec::fewParts, 1>(t, row, rows);
+}
+
+template <class Form>
+TARGET static void runFloatTile(const Tile& t, size_t rows) {
+  size_t row = 0;
+  if constexpr (Vec::floatRows > 1) row = runFloatRows<Form, Vec::floatRows>(t, row, rows);
+  runFloatRows<Form, 1>(t, row, rows);
+}
+
+/// As MatrixKernels::matmulTile.
+TARGET static void matmulTile(int format, float* out, size_t outStride, const uint8_t* a, size_t aStride, size_t rows,
+                              const uint8_t* weight, size_t n, size_t k, const float* bias, const float* residual,
+                              size_t residualStride, size_t first, size_t last, uint8_t*) {
+  const Tile tile{{out, outStride, bias, residual, residualStride}, a, aStride, weight, n, k, first, last};
+  switch (format) {
+    case kF32: return runFloatTile<FormF32>(tile, rows);
+    case kF16: return runFloatTile<FormF16>(tile, rows);
+    case kBF16: return runFloatTile<FormBF16>(tile, rows);
+    case kQ4_0: return runTile<FormQ4_0>(tile, rows);
+    case kQ4_1: return runTile<FormQ4_1>(tile, rows);
+    case kQ5_0: return runTile<FormQ5_0>(tile, rows);
+    case kQ5_1: return runTile<FormQ5_1>(tile, rows);
+    case kQ8_0: return runTile<FormQ8_0>(tile, rows);
+    case kQ2_K: return runTile<FormQ2_K>(tile, rows);
+    case kQ3_K: return runTile<FormQ3_K>(tile, rows);
+    case kQ4_K: return runTile<FormQ4_K>(tile, rows);
+    case kQ5_K: return runTile<FormQ5_K>(tile, rows);
+    case kQ6_K: return runTile<FormQ6_K>(tile, rows);
+    case kIQ4_NL: return runTile<FormIQ4_NL>(tile, rows);
+    case kIQ4_XS: return runTile<FormIQ4_XS>(tile, rows);
+    case kTQ2_0: return runTile<FormTQ2_0>(tile, rows);
+    case kMXFP4: return runTile<FormMXFP4>(tile, rows);
+  }
+}
+
+/// As MatrixKernels::quantizeRow.
+TARGET static void quantizeRow(const float* x, uint8_t* out, size_t n) {
+  constexpr int parts = 32 / Vec::lanes;
+  for (size_t block = 0; block < n / 32; ++block, x += 32) {
+    // Without their signs, floats order as their bits do, and NaN above infinity.
+    Codes largest = Vec::zeroWords();
+    Floats value[parts];
+    for (int i = 0; i < parts; ++i) {
+      value[i] = Vec::loadFloats(reinterpret_cast<const uint8_t*>(x + i * Vec::lanes));
+      largest = Vec::larger(largest, Vec::andBytes32(Vec::toBits(value[i]), 0x7fffffff));
+    }
+    const uint32_t bits = Vec::largestWord(largest);
+    float scale = 0, inverse = 0;
+    if (bits >= 0x7f800000) {
+      scale = bitsToFloat(0x7fc00000);
+    } else if (bitsToFloat(bits) >= 1e-30f) {
+      scale = bitsToFloat(bits) / 127;
+      inverse = 127 / bitsToFloat(bits);
+    }
+    int32_t sums[2] = {0, 0};
+    auto* codes = reinterpret_cast<int8_t*>(out + block * 32);
+    if (inverse == 0) {
+      std::memset(codes, 0, 32);
+    } else {
+      for (int half = 0; half < 2; ++half) {
+        Codes sum = Vec::zeroWords();
+        for (int i = half * parts / 2; i < (half + 1) * parts / 2; ++i) {
+          const Codes code = Vec::nearest(Vec::mul(value[i], Vec::splat(inverse)));
+          Vec::storeBytes(codes + i * Vec::lanes, code);
+          sum = Vec::addWords(sum, code);
+        }
+        sums[half] = Vec::sumOfWords(sum);
+      }
+    }
+    const int32_t negated = -(sums[0] + sums[1]);
+    const int16_t halves[2] = {int16_t(-sums[0]), int16_t(-sums[1])};
+    std::memcpy(out + q8ScalesAt(n) + block * 4, &scale, 4);
+    std::memcpy(out + q8SumsAt(n) + block * 4, &negated, 4);
+    std::memcpy(out + q8HalvesAt(n) + block * 4, halves, 4);
+  }
+}

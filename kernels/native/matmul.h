@@ -1,0 +1,23 @@
+// The matrix kernels of every level, and what they share. A level that this build has not is nullptr.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "matrix.h"
+
+namespace clavis {
+
+extern const MatrixKernels portableKernels;
+#if defined(__x86_64__)
+extern const MatrixKernels avx2Kernels;
+extern const MatrixKernels avx512vnniKernels;
+#endif
+
+/// As MatrixKernels::gatherRow, of all levels: a row of a table is read rarely, and in pieces.
+void gatherRow(int format, const uint8_t* weight, size_t n, size_t width, size_t row, float* out);
+
+/// As MatrixKernels::scratchBytes: these kernels unpack in registers.
+inline size_t noScratch(int, size_t) { return 0; }
+
+}  // namespace clavis

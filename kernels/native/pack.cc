@@ -1,0 +1,86 @@
+#include "pack.h"
+
+#include <cstring>
+
+#include "formats.h"
+
+namespace clavis {
+namespace {
+
+/// Turns the fifth bits of 32 values over: bit 4·u + b goes to bit 8·b + u.
+uint32_t turnFifths(uint32_t bits) {
+  uint32_t turned = 0;
+  for (int b = 0; b < 4; ++b) {
+    // Gathers every fourth bit into a byte: each step halves the distance between pairs, fours, eights.
+    uint32_t x = bits >> b & 0x11111111;
+    x = (x | x >> 3) & 0x03030303;
+    x = (x | x >> 6) & 0x000f000f;
+    x = (x | x >> 12) & 0xff;
+    turned |= x << (8 * b);
+  }
+  return turned;
+}
+
+/// Lays unit after unit of sixteen rows side by side.
+template <class Unit, bool fifths>
+void interleave(const uint8_t* source, size_t stride, size_t rows, size_t count, uint8_t* target) {
+  for (size_t i = 0; i < count; ++i, source += sizeof(Unit)) {
+    for (size_t row = 0; row < kGroup; ++row, target += sizeof(Unit)) {
+      Unit value = row < rows ? loadAs<Unit>(source + row * stride) : Unit{0};
+      if constexpr (fifths) value = turnFifths(value);
+      std::memcpy(target, &value, sizeof value);
+    }
+  }
+}
+
+/// Packs `rows` ≤ 16 rows of a block format.
+void packGroup(const BlockFormat& format, const uint8_t* source, uint8_t* target, size_t rows, size_t width) {
+  const size_t blocks = width / format.values;
+  const size_t stride = blocks * format.bytes;
+  uint8_t* codes = target;
+  uint8_t* scales = target + blocks * format.codeBytes();
+  for (size_t block = 0; block < blocks; ++block, source += format.bytes) {
+    for (int i = 0; i < format.codePlanes + format.scalePlanes; ++i) {
+      const Plane& plane = format.planes[i];
+      uint8_t*& to = i < format.codePlanes ? codes : scales;
+      const uint8_t* from = source + plane.at;
+      if (plane.fifths) {
+        interleave<uint32_t, true>(from, stride, rows, plane.count, to);
+      } else if (plane.unit == 4) {
+        interleave<uint32_t, false>(from, stride, rows, plane.count, to);
+      } else if (plane.unit == 2) {
+        interleave<uint16_t, false>(from, stride, rows, plane.count, to);
+      } else {
+        interleave<uint8_t, false>(from, stride, rows, plane.count, to);
+      }
+      to += size_t{plane.unit} * plane.count * kGroup;
+    }
+  }
+  std::memset(scales, 0, target + groupBytes(format, width) - scales);
+}
+
+}  // namespace
+
+size_t packedBytes(int format, size_t rows, size_t width) {
+  const size_t groups = (rows + kGroup - 1) / kGroup;
+  if (const BlockFormat* blocks = blockFormat(format)) return groups * groupBytes(*blocks, width);
+  // Sixteen rows of two or four bytes a value are a multiple of 32 bytes.
+  return groups * ((kGroup * width * floatBytes(format) + 63) / 64 * 64);
+}
+
+void packRows(int format, const uint8_t* source, uint8_t* target, size_t rows, size_t width) {
+  const size_t step = packedBytes(format, kGroup, width);
+  const BlockFormat* blocks = blockFormat(format);
+  const size_t rowBytes = blocks ? width / blocks->values * blocks->bytes : width * floatBytes(format);
+  for (size_t row = 0; row < rows; row += kGroup, source += kGroup * rowBytes, target += step) {
+    const size_t present = rows - row < kGroup ? rows - row : kGroup;
+    if (blocks) {
+      packGroup(*blocks, source, target, present, width);
+    } else {
+      std::memcpy(target, source, present * rowBytes);
+      std::memset(target + present * rowBytes, 0, step - present * rowBytes);
+    }
+  }
+}
+
+}  // namespace clavis

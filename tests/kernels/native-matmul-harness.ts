@@ -1,0 +1,188 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { isIntegerType } from "../../src/bytes/integer-blocks.ts";
+import { type TensorType, tensorTypes } from "../../src/bytes/types.ts";
+import { root } from "../support/shared.ts";
+
+/** A way to build and run the harness: this machine's compiler, one with sanitizers, or one for another machine. */
+export interface Toolchain {
+  readonly name: string;
+  readonly compiler: string;
+  readonly flags: readonly string[];
+  /** What runs a program of that machine, before its path. */
+  readonly runner: readonly string[];
+  /** Names of CLAVIS_CPU, best last. */
+  readonly levels: readonly string[];
+}
+
+const sources = [
+  "kernels/native/cpu.cc",
+  "kernels/native/pack.cc",
+  "kernels/native/matmul.cc",
+  "kernels/native/matmul-portable.cc",
+  "kernels/native/matmul-avx2.cc",
+  "kernels/native/matmul-avx512vnni.cc",
+  "tests/kernels/native-matmul-harness.cc",
+];
+
+const sanitizers = [
+  "-fsanitize=address,undefined",
+  "-fno-sanitize-recover=all",
+  "-fno-omit-frame-pointer",
+  "-g1",
+];
+
+const x86Levels = ["portable", "avx2", "avx512vnni"];
+
+export const toolchains = {
+  native: { name: "native", compiler: "g++", flags: [], runner: [], levels: x86Levels },
+  sanitized: { name: "sanitized", compiler: "g++", flags: sanitizers, runner: [], levels: x86Levels },
+} as const satisfies Record<string, Toolchain>;
+
+/** Whether the compiler and the runner are there. */
+export function isInstalled(toolchain: Toolchain): boolean {
+  const has = (command: string) => spawnSync(command, ["--version"]).status === 0;
+  return has(toolchain.compiler) && toolchain.runner.slice(0, 1).every(has);
+}
+
+/** When a source, or a header beside it, was last changed. */
+function changedMs(source: string): number {
+  const headers = [
+    "formats.h",
+    "formats-unpack.h",
+    "matmul-body.h",
+    "matmul.h",
+    "matrix.h",
+    "cpu.h",
+    "pack.h",
+  ];
+  return Math.max(
+    ...[source, ...headers.map((name) => `kernels/native/${name}`)].map(
+      (path) => statSync(join(root, path)).mtimeMs,
+    ),
+  );
+}
+
+/**
+ * Builds the harness where it is older than its sources.
+ *
+ * @returns the path of the program
+ */
+export function buildHarness(toolchain: Toolchain): string {
+  const folder = join(root, ".cache/native-matmul", toolchain.name);
+  mkdirSync(folder, { recursive: true });
+  const run = (args: readonly string[]) => {
+    const { status, stderr } = spawnSync(toolchain.compiler, args, { cwd: root, encoding: "utf8" });
+    if (status !== 0) throw new Error(`${toolchain.compiler} ${args.join(" ")}\n${stderr}`);
+  };
+  const objects = sources.map((source) => {
+    const object = join(folder, `${source.replaceAll("/", "_")}.o`);
+    if (!existsSync(object) || statSync(object).mtimeMs < changedMs(source)) {
+      // biome-ignore format: one line reads better
+      run(["-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", ...toolchain.flags, "-c", source, "-o", object]);
+    }
+    return object;
+  });
+  const program = join(folder, "harness");
+  const newest = Math.max(...objects.map((object) => statSync(object).mtimeMs));
+  if (!existsSync(program) || statSync(program).mtimeMs < newest) {
+    run([...toolchain.flags, ...objects, "-o", program]);
+  }
+  return program;
+}
+
+/** A product to compute; the harness packs the weights and quantises the activations. */
+export interface Product {
+  readonly type: TensorType;
+  /** [n] rows of k weights, as in the file. */
+  readonly weights: Uint8Array;
+  /** [rows · k] */
+  readonly x: Float32Array;
+  readonly rows: number;
+  readonly n: number;
+  readonly k: number;
+  /** [n] */
+  readonly bias?: Float32Array;
+  /** [rows · n] */
+  readonly residual?: Float32Array;
+  /** The residual lies where the output goes. */
+  readonly inPlace?: boolean;
+  readonly first?: number;
+  readonly last?: number;
+}
+
+const bytesOf = (values: Float32Array) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+
+/** Requests to the harness, answered together. */
+export class Harness {
+  readonly #program: string;
+  readonly #runner: readonly string[];
+  #requests: Uint8Array[] = [];
+  #answers: number[] = [];
+
+  constructor(toolchain: Toolchain) {
+    this.#program = buildHarness(toolchain);
+    this.#runner = toolchain.runner;
+  }
+
+  #add(words: readonly number[], level: string, data: readonly Uint8Array[], answerBytes: number): void {
+    const name = new TextEncoder().encode(level);
+    this.#requests.push(bytesOfWords([...words, name.length, 0]), name, ...data);
+    this.#answers.push(answerBytes);
+  }
+
+  kernelName(level: string): void {
+    this.#add([0, 0, 0, 0, 0, 0, 0, 0], level, [], 64);
+  }
+
+  matmul(level: string, p: Product): void {
+    const flags = (p.bias ? 1 : 0) | (p.residual ? 2 : 0) | (p.inPlace ? 4 : 0);
+    const words = [1, tensorTypes[p.type].id, p.rows, p.n, p.k, p.first ?? 0, p.last ?? p.n, flags];
+    const added = [p.bias, p.residual].filter((values) => values !== undefined).map(bytesOf);
+    this.#add(words, level, [p.weights, bytesOf(p.x), ...added], p.rows * p.n * 4);
+  }
+
+  gather(level: string, type: TensorType, weights: Uint8Array, n: number, k: number): void {
+    this.#add([2, tensorTypes[type].id, 0, n, k, 0, 0, 0], level, [weights], n * k * 4);
+  }
+
+  quantize(level: string, x: Float32Array, rows: number, k: number): void {
+    this.#add([3, 0, rows, 0, k, 0, 0, 0], level, [bytesOf(x)], rows * (k + (k / 32) * 12));
+  }
+
+  /** Answers in the order of the requests, as bytes. */
+  run(): Uint8Array[] {
+    const answers = this.#answers;
+    const input = Buffer.concat(this.#requests);
+    this.#requests = [];
+    this.#answers = [];
+    const [command, ...args] = [...this.#runner, this.#program];
+    const { status, signal, stdout, stderr } = spawnSync(command, args, { input, maxBuffer: 2 ** 30 });
+    if (status !== 0) throw new Error(`the harness ended with ${status ?? signal}: ${stderr}`);
+    const total = answers.reduce((sum, bytes) => sum + bytes, 0);
+    if (stdout.length !== total) throw new Error(`the harness wrote ${stdout.length} bytes, not ${total}`);
+    let at = 0;
+    return answers.map((bytes) => {
+      const answer = new Uint8Array(bytes);
+      answer.set(stdout.subarray(at, at + bytes));
+      at += bytes;
+      return answer;
+    });
+  }
+}
+
+const bytesOfWords = (words: readonly number[]) => new Uint8Array(Int32Array.from(words).buffer);
+
+/** Levels of a toolchain that this machine can run: those whose kernels are chosen when they are asked for. */
+export function runnableLevels(toolchain: Toolchain): string[] {
+  const harness = new Harness(toolchain);
+  for (const level of toolchain.levels) harness.kernelName(level);
+  const names = harness.run().map((bytes) => new TextDecoder().decode(bytes).replaceAll("\0", ""));
+  return toolchain.levels.filter((level, i) => names[i] === level);
+}
+
+/** The types that have kernels of their own. */
+export const packedTypes = (Object.keys(tensorTypes) as TensorType[]).filter(
+  (type) => isIntegerType(type) || type === "F32" || type === "F16" || type === "BF16",
+);
