@@ -8,9 +8,9 @@ import {
   fileShrank,
   fileUnreadable,
   partMissing,
-  partNumber,
   sourceClosed,
 } from "./errors.ts";
+import { partNames } from "./parts.ts";
 import { type ByteSource, checkRange } from "./source.ts";
 
 /**
@@ -40,23 +40,18 @@ export async function openFile(path: string): Promise<ByteSource> {
  * @throws ClavisError as openFile, and `gguf.part_missing` naming the part that is not there
  */
 export async function openModelFiles(path: string): Promise<ByteSource[]> {
-  const split = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/.exec(basename(path));
-  if (split === null) return [await openFile(path)];
-  const [, stem, part, parts] = split;
-  if (Number(part) < 1 || Number(part) > Number(parts)) {
-    throw partNumber(basename(path), Number(part), Number(parts));
-  }
+  const names = partNames(basename(path));
+  if (names.length === 1) return [await openFile(path)];
   const sources: ByteSource[] = [];
   try {
-    for (let number = 1; number <= Number(parts); number++) {
-      const name = `${stem}-${String(number).padStart(5, "0")}-of-${parts}.gguf`;
+    for (const [i, name] of names.entries()) {
       const partPath = join(dirname(path), name);
       try {
         sources.push(await openFile(partPath));
       } catch (error) {
         // A wrong path altogether is better told by the plain message.
         const missing = (error as { code?: string }).code === "source.missing" && name !== basename(path);
-        throw missing ? partMissing(partPath, number, Number(parts), error) : error;
+        throw missing ? partMissing(partPath, i + 1, names.length, error) : error;
       }
     }
   } catch (error) {
