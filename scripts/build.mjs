@@ -1,9 +1,10 @@
-// Builds dist/: TypeScript to JavaScript, AssemblyScript to WebAssembly. Does nothing where dist/ is
-// newer than every source, so that `npm start` and `npm test` can call it each time.
+// Builds dist/: TypeScript to JavaScript, AssemblyScript to WebAssembly, and a bundle of both for browsers.
+// Does nothing where dist/ is newer than every source, so that `npm start` and `npm test` can call it each time.
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildBrowser } from "./build-browser.mjs";
 import { buildWasm } from "./build-wasm.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -36,3 +37,4 @@ function buildTypeScript() {
 
 buildTypeScript();
 await buildWasm();
+await buildBrowser();

@@ -72,6 +72,36 @@ export const sourceRange = (name: string, size: number, offset: number, length: 
     next: "The file is shorter than its contents say; download it again.",
   });
 
+export const urlUnusable = (url: string, cause: unknown) =>
+  new ClavisError("source.url", {
+    found: `${quoted(url)}, which is no address`,
+    expected: "an http or https address, or one relative to the page",
+    next: "Give the whole address of the model file.",
+    cause,
+  });
+
+export const urlUnreachable = (url: string, cause: unknown) =>
+  new ClavisError("source.network", {
+    found: `no answer from ${quoted(url)} (${messageOf(cause)})`,
+    expected: "a server that this page may read from",
+    next: "Check the address and the network; another site's server must allow this page (CORS).",
+    cause,
+  });
+
+export const urlRefused = (url: string, status: number) =>
+  new ClavisError(status === 404 || status === 410 ? "source.missing" : "source.http", {
+    found: `the server answered ${status} for ${quoted(url)}`,
+    expected: "200 or 206 and the bytes of the file",
+    next: status === 404 || status === 410 ? "Check the address." : "Try again later, or another address.",
+  });
+
+export const urlChanged = (url: string) =>
+  new ClavisError("source.changed", {
+    found: `${quoted(url)} became another file while it was being read`,
+    expected: "the file that it was when it was opened",
+    next: "Load the model again.",
+  });
+
 export const partMissing = (path: string, part: number, parts: number, cause: unknown) =>
   new ClavisError("gguf.part_missing", {
     found: `part ${part} of ${parts} is missing: no file at ${quoted(path)}`,

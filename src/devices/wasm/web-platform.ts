@@ -3,14 +3,14 @@ import type { WasmPlatform } from "./platform.ts";
 import { workerMain } from "./worker.ts";
 
 /**
- * Where the kernels lie beside the bundle dist/browser/clavis.js. Written out one by one, in the form that
+ * The kernels lie beside the bundle dist/browser/clavis.js. Written out one by one, in the form that
  * bundlers recognise, so that an application's bundler takes the files along.
  */
 const urls: Record<KernelFile, () => URL> = {
-  "clavis-relaxed-shared.wasm": () => new URL("../kernels/clavis-relaxed-shared.wasm", import.meta.url),
-  "clavis-relaxed-single.wasm": () => new URL("../kernels/clavis-relaxed-single.wasm", import.meta.url),
-  "clavis-simd-shared.wasm": () => new URL("../kernels/clavis-simd-shared.wasm", import.meta.url),
-  "clavis-simd-single.wasm": () => new URL("../kernels/clavis-simd-single.wasm", import.meta.url),
+  "clavis-relaxed-shared.wasm": () => new URL("./clavis-relaxed-shared.wasm", import.meta.url),
+  "clavis-relaxed-single.wasm": () => new URL("./clavis-relaxed-single.wasm", import.meta.url),
+  "clavis-simd-shared.wasm": () => new URL("./clavis-simd-shared.wasm", import.meta.url),
+  "clavis-simd-single.wasm": () => new URL("./clavis-simd-single.wasm", import.meta.url),
 };
 
 const mostThreads = 16;
@@ -18,7 +18,7 @@ const mostThreads = 16;
 /**
  * The wasm device's platform in a browser's window or worker.
  *
- * @param kernels  gives the bytes of a build, where they do not lie in `../kernels/` beside the bundle
+ * @param kernels  gives the bytes of a build, where they do not lie beside the bundle
  */
 export function webPlatform(kernels?: (file: KernelFile) => Promise<BufferSource>): WasmPlatform {
   return {

@@ -1,0 +1,61 @@
+// Bundles src/browser.ts with all it imports into dist/browser/clavis.js, and lays the kernels beside it: a
+// folder that a page can be given as it is. Does nothing where that is newer than its sources.
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { rolldown } from "rolldown";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const kernels = join(root, "dist/kernels");
+const folder = join(root, "dist/browser");
+const bundle = join(folder, "clavis.js");
+
+const changed = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
+
+/** Brings dist/browser up to date; the kernels have to be built already. */
+export async function buildBrowser() {
+  mkdirSync(folder, { recursive: true });
+  const sources = readdirSync(join(root, "src"), { recursive: true }).map((name) => join(root, "src", name));
+  const newest = Math.max(...[...sources, fileURLToPath(import.meta.url)].map(changed));
+  if (changed(bundle) <= newest) await bundleSources();
+  for (const name of readdirSync(kernels)) {
+    if (!/^clavis-.*\.wasm$/.test(name)) continue;
+    const [from, to] = [join(kernels, name), join(folder, name)];
+    if (changed(to) <= changed(from)) replace(to, (unfinished) => copyFileSync(from, unfinished));
+  }
+}
+
+async function bundleSources() {
+  const build = await rolldown({
+    input: join(root, "src/browser.ts"),
+    platform: "browser",
+    tsconfig: join(root, "tsconfig.json"),
+    // A module of Node, or one that is not there, must fail the build and not the page.
+    external: (id) => {
+      if (id.startsWith("node:")) throw new Error(`src/browser.ts leads to ${id}`);
+      return false;
+    },
+    onLog(level, log) {
+      if (level === "warn") throw new Error(log.message);
+    },
+  });
+  const { output } = await build.generate({ format: "esm", sourcemap: false, minify: false });
+  await build.close();
+  if (output.length !== 1) throw new Error(`${output.length} files instead of one bundle`);
+  replace(bundle, (unfinished) => writeFileSync(unfinished, output[0].code));
+}
+
+/** Writes a file under another name first, so that nobody finds half of it. */
+function replace(path, write) {
+  const unfinished = `${path}.${process.pid}.tmp`;
+  write(unfinished);
+  renameSync(unfinished, path);
+}
