@@ -70,8 +70,8 @@ class Progress {
     const now = performance.now();
     if (now - this.start < patienceMs || now - this.last < everyMs) return;
     this.last = now;
-    const tenths = Math.floor((done / all) * 20);
-    const bar = "=".repeat(tenths).padEnd(20);
+    const filled = Math.floor((done / all) * 20);
+    const bar = "=".repeat(filled).padEnd(20);
     process.stderr.write(`\rloading [${bar}] ${String(Math.floor((done / all) * 100)).padStart(3)} %`);
   }
 

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { storiesPath } from "../support/golden.ts";
 import { root } from "../support/shared.ts";
 import { clavis, describeBuilt, main } from "./clavis.ts";
 
@@ -275,6 +276,19 @@ describeBuilt("clavis", () => {
       expect(stderr).toContain('clavis run stories "hello"');
     });
 
+    test("a model without a chat template needs --raw", async () => {
+      const path = join(folder, "no-template.gguf");
+      const bytes = readFileSync(storiesPath);
+      // Another key of the same length: the file stays whole, and nobody finds the template.
+      bytes.write("tokenizer.talk_template", bytes.indexOf("tokenizer.chat_template"));
+      writeFileSync(path, bytes);
+      const { code, stdout, stderr } = await clavis(["run", path, question]);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+      expect(stderr).toMatch(/chat\.no_template.*\n.*\n.*--raw/);
+      const raw = await clavis(["run", path, "--raw", question, "--max-tokens", "2"]);
+      expect(raw.code).toBe(0);
+    });
+
     test("a file that is no model", async () => {
       const path = join(folder, "no.gguf");
       writeFileSync(path, "<!doctype html><title>Not found</title>");
@@ -340,6 +354,17 @@ describeBuilt("clavis", () => {
         for (const [id, logit] of shared) expect(Math.abs(logit - theirs.get(id)!)).toBeLessThanOrEqual(0.3);
         expect(greedy).toEqual(cases[i].greedy);
       }
+    });
+
+    test("reproducible mode gives the same bits on every device and with any number of threads", async () => {
+      const of = async (...flags: string[]) => {
+        const args = ["logits", "--json", "--mode", "reproducible", ...flags];
+        return (await clavis(args, { input: "[[459,491,262,406,48,384,283],[462]]" })).stdout;
+      };
+      const reference = await of("--device", "reference");
+      expect(JSON.parse(reference)).toHaveLength(2);
+      expect(await of("--device", "wasm", "--threads", "1")).toBe(reference);
+      expect(await of("--device", "wasm", "--threads", "2")).toBe(reference);
     });
 
     test("a prompt that fills the context has one greedy id, a longer one is refused", async () => {
