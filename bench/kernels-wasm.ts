@@ -23,7 +23,7 @@ const build = (buildAt < 0 ? "relaxed" : args.splice(buildAt, 2)[1]) as Build;
 const chosen = names.filter((name) => args.length === 0 || args.includes(name));
 
 const width = 4096;
-const matrixBytes = 96 << 20;
+const matrixBytes = Number(process.env.MIB ?? 96) << 20;
 const passes = 5;
 /** Columns in one call, as many as the device's threads take at a time. */
 const chunk = 64;

@@ -30,36 +30,10 @@ export const stripScratch: usize = 64 * 32;
 export function stripSums<F>(sums: usize, a: usize, aStride: usize, rows: i32, strip: usize, k: i32,
 ): void {
   const blocks = k / blockValues<F>();
-  const bodies = strip + bodiesAt<F>(k);
-  if (rows == 1) {
-    let sum = f32x4.splat(0);
-    let head = strip;
-    let body = bodies;
-    for (let b = 0; b < blocks; b++) {
-      const d = scaleOf<F>(head);
-      const dmin = hasMinima<F>() ? minimumOf<F>(head) : d;
-      if (blockValues<F>() == 32) {
-        sum = partOfOne<F>(sum, a, d, dmin, head, body, 0, 0);
-        a += q8Block;
-      } else {
-        for (let n: usize = 0; n < 2; n++) {
-          sum = partOfOne<F>(sum, a, d, dmin, head, body, n, 0);
-          sum = partOfOne<F>(sum, a + q8Block, d, dmin, head, body, n, 1);
-          sum = partOfOne<F>(sum, a + q8Block * 2, d, dmin, head, body, n, 2);
-          sum = partOfOne<F>(sum, a + q8Block * 3, d, dmin, head, body, n, 3);
-          a += q8Block * 4;
-        }
-      }
-      head += headBytes<F>();
-      body += bodyBytes<F>();
-    }
-    v128.store(sums, sum);
-    return;
-  }
   const end = sums + (<usize>rows << 4);
   for (let p = sums; p < end; p += 16) v128.store(p, f32x4.splat(0));
   let head = strip;
-  let body = bodies;
+  let body = strip + bodiesAt<F>(k);
   for (let b = 0; b < blocks; b++) {
     const d = scaleOf<F>(head);
     const dmin = hasMinima<F>() ? minimumOf<F>(head) : d;
@@ -80,6 +54,48 @@ export function stripSums<F>(sums: usize, a: usize, aStride: usize, rows: i32, s
   }
 }
 
+/**
+ * The sums of two strips for one row: two streams of weights keep more of the memory's requests in flight than one.
+ *
+ * sums   2 × 4 f32, overwritten
+ * a      a q8 row
+ * strip  a packed strip; the other lies `apart` bytes after it (0: the same twice)
+ */
+export function rowSums<F>(sums: usize, a: usize, strip: usize, apart: usize, k: i32): void {
+  v128.store(sums, f32x4.splat(0));
+  v128.store(sums, f32x4.splat(0), 16);
+  let head = strip;
+  let body = strip + bodiesAt<F>(k);
+  const end = a + <usize>(k >> 5) * q8Block;
+  do {
+    const d = scaleOf<F>(head);
+    const dmin = hasMinima<F>() ? minimumOf<F>(head) : d;
+    const d2 = scaleOf<F>(head + apart);
+    const dmin2 = hasMinima<F>() ? minimumOf<F>(head + apart) : d2;
+    if (blockValues<F>() == 32) {
+      partOfOne<F>(sums, a, d, dmin, head, body, 0, 0);
+      partOfOne<F>(sums + 16, a, d2, dmin2, head + apart, body + apart, 0, 0);
+      a += q8Block;
+    } else {
+      let n: usize = 0;
+      do {
+        partOfOne<F>(sums, a, d, dmin, head, body, n, 0);
+        partOfOne<F>(sums + 16, a, d2, dmin2, head + apart, body + apart, n, 0);
+        partOfOne<F>(sums, a + q8Block, d, dmin, head, body, n, 1);
+        partOfOne<F>(sums + 16, a + q8Block, d2, dmin2, head + apart, body + apart, n, 1);
+        partOfOne<F>(sums, a + q8Block * 2, d, dmin, head, body, n, 2);
+        partOfOne<F>(sums + 16, a + q8Block * 2, d2, dmin2, head + apart, body + apart, n, 2);
+        partOfOne<F>(sums, a + q8Block * 3, d, dmin, head, body, n, 3);
+        partOfOne<F>(sums + 16, a + q8Block * 3, d2, dmin2, head + apart, body + apart, n, 3);
+        a += q8Block * 4;
+        n += 1;
+      } while (n < 2);
+    }
+    head += headBytes<F>();
+    body += bodyBytes<F>();
+  } while (a < end);
+}
+
 /** sum + (da · d) · f32(dot), then − (da · dmin) · f32(low). */
 // @ts-ignore: decorator
 @inline
@@ -98,26 +114,31 @@ function whole<F>(): bool {
   return RELAXED && codeBits<F>() < 8;
 }
 
-/** One part of 32 values × one activation row; returns sum with it added. */
+/**
+ * One part of 32 values × one activation row. The sum goes through memory: the store makes V8 finish a part before
+ * it loads the next; left to itself it loads all parts first and runs out of registers.
+ */
 // @ts-ignore: decorator
 @inline
-function partOfOne<F>(sum: v128, a: usize, d: v128, dmin: v128, head: usize, body: usize, n: usize, j: i32,
-): v128 {
+function partOfOne<F>(
+  sums: usize, a: usize, d: v128, dmin: v128, head: usize, body: usize, n: usize, j: i32,
+): void {
   const scales = scaleGroup<F>() ? scalePair<F>(head, body, n, j) : d;
   const minima = hasMinima<F>() ? minimumPair<F>(body, n, j) : d;
+  const first = firstScale<F>(scales);
+  const second = secondScale<F>(scales);
+  const offset = offsetPair<F>(scales);
+  let dot: v128;
   if (whole<F>()) {
-    const dot = dotWhole<F>(codesAt<F>(body, n, j, 0), codesAt<F>(body, n, j, 1),
-      codesAt<F>(body, n, j, 2), codesAt<F>(body, n, j, 3),
-      codesAt<F>(body, n, j, 4), codesAt<F>(body, n, j, 5),
-      codesAt<F>(body, n, j, 6), codesAt<F>(body, n, j, 7),
-      firstScale<F>(scales), secondScale<F>(scales), offsetPair<F>(scales), a,
+    dot = dotWhole<F>(
+      codesAt<F>(body, n, j, 0), codesAt<F>(body, n, j, 1), codesAt<F>(body, n, j, 2), codesAt<F>(body, n, j, 3),
+      codesAt<F>(body, n, j, 4), codesAt<F>(body, n, j, 5), codesAt<F>(body, n, j, 6), codesAt<F>(body, n, j, 7),
+      first, second, offset, a,
     );
-    return addPart<F>(sum, a, d, dmin, dot, minima);
+  } else {
+    dot = i32x4.add(half<F>(body, n, j, 0, first, offset, a), half<F>(body, n, j, 1, second, offset, a));
   }
-  return addPart<F>(sum, a, d, dmin, i32x4.add(
-    half<F>(body, n, j, 0, firstScale<F>(scales), offsetPair<F>(scales), a),
-    half<F>(body, n, j, 1, secondScale<F>(scales), d, a),
-  ), minima);
+  v128.store(sums, addPart<F>(v128.load(sums), a, d, dmin, dot, minima));
 }
 
 /** One part of 32 values × all activation rows; `end` is where `sums` end and the halves' dots begin. */
