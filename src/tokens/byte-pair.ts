@@ -54,7 +54,10 @@ export class BytePair implements Family {
 
   bytes(id: number): Uint8Array {
     const text = this.vocabulary.texts[id];
-    return this.vocabulary.types[id] === TokenType.normal ? bytesOfText(text) : this.encoder.encode(text);
+    // Added tokens stand for their text as it is.
+    return this.vocabulary.types[id] === TokenType.userDefined
+      ? this.encoder.encode(text)
+      : bytesOfText(text);
   }
 
   private encodeWord(word: string, out: IdList): void {

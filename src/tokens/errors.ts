@@ -106,7 +106,7 @@ export const textLength = (length: number, most: number) =>
     next: "Divide the text at line breaks and encode the parts one after another.",
   });
 
-export const wordLength = (cause: unknown) =>
+export const wordLength = (cause?: unknown) =>
   new ClavisError("tokens.word_length", {
     found: "a text with millions of letters, or of other characters of one kind, in a row",
     expected: "words, with spaces or other characters between them",

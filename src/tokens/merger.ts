@@ -1,3 +1,5 @@
+import { wordLength } from "./errors.ts";
+
 /** In what order pairs join, and to what. */
 export interface MergeOrder {
   /** A pair's place in the order of joining, 0 ≤ rank < 2^26, or -1 if it does not join. */
@@ -22,20 +24,24 @@ export class Merger {
   /** rank · 2^27 + position: one comparison orders by rank, then position. Exact below 2^53. */
   private heap = new Float64Array(192);
   private heaped = 0;
-
   private readonly order: MergeOrder;
 
   constructor(order: MergeOrder) {
     this.order = order;
   }
 
-  /** Makes room for `count` ids; call before writing to `ids`. */
+  /**
+   * Makes room for `count` ids; call before writing to `ids`.
+   *
+   * @throws ClavisError `tokens.word_length` for more than 4 Mi
+   */
   reserve(count: number): void {
-    if (count <= this.ids.length) return;
-    const size = Math.max(count, this.ids.length * 2);
-    const ids = new Int32Array(size);
-    ids.set(this.ids);
-    this.ids = ids;
+    if (count > mostSymbols) throw wordLength();
+    const room = this.ids.length;
+    // What a very long word needed is given back with the next of usual length.
+    if (count <= room && (room <= usualSymbols || count > usualSymbols)) return;
+    const size = Math.max(count, Math.min(usualSymbols, room * 2));
+    this.ids = new Int32Array(size);
     this.next = new Int32Array(size);
     this.previous = new Int32Array(size);
     // Each join pushes at most two pairs and removes one symbol, so no more than 3 · size are ever pushed.
@@ -109,3 +115,6 @@ export class Merger {
 }
 
 const positions = 2 ** 27;
+/** 36 bytes each: 144 MiB at most. */
+const mostSymbols = 2 ** 22;
+const usualSymbols = 2 ** 16;

@@ -294,6 +294,8 @@ describe("refused calls", () => {
   test("more text than fits", () => {
     expect(codeOf(() => tokenizer.encode("a".repeat(2 ** 23 + 1)))).toBe("tokens.text_length");
     expect(codeOf(() => tokenizer.encode("漢".repeat(2 ** 23)))).toBe("tokens.word_length");
+    expect(codeOf(() => tokenizer.encode("a".repeat(2 ** 22 + 1)))).toBe("tokens.word_length");
+    expect(tokenizer.encode("a".repeat(2 ** 20))).toHaveLength(2 ** 20);
     expect(tokenizer.encode("漢 ".repeat(2 ** 20))).toHaveLength(4 * 2 ** 20);
   });
 });
