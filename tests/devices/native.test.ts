@@ -1,0 +1,138 @@
+import { spawnSync } from "node:child_process";
+import { expect, test } from "vitest";
+import { bufferSource } from "../../src/bytes/source.ts";
+import type { Batch } from "../../src/devices/device.ts";
+import { nativeDevice } from "../../src/devices/native/device.ts";
+import type { Plan } from "../../src/plan/plan.ts";
+import { common, floatBits, ops, tapeWords, wordOf } from "../../src/plan/tape.ts";
+import { addonFile, describeNative } from "../support/native.ts";
+
+/** Four rows of sixteen values, and a tape that only looks them up. */
+function smallPlan(): Plan {
+  const values = Float32Array.from({ length: 64 }, (_, i) => i);
+  const tensor = {
+    ...{ name: "rows", type: "F32" as const, shape: [16, 4], values: 64, bytes: 256, offset: 0 },
+    source: bufferSource(new Uint8Array(values.buffer)),
+  };
+  const tape = new Int32Array(tapeWords);
+  tape.set([ops.embed.id, 0, 0, 64, -1, 0, -1, 0]);
+  tape[wordOf("embed", "n")] = 16;
+  tape[wordOf("embed", "scaleBits")] = floatBits(1);
+  expect(tape[common.out]).toBe(0);
+  return {
+    tape,
+    weights: [
+      {
+        ...{ kind: "matrix", name: "rows", type: "F32", rows: 4, width: 16, experts: 1 },
+        ...{ parts: [tensor], gathered: true, multiplied: false },
+      },
+    ],
+    cache: { layers: 1, kvHeads: 1, headWidth: 32, type: "f16", pages: 2 },
+    limits: { tokens: 4, wanted: 4, sequences: 2, pagesPerSequence: 2 },
+    ...{ mode: "reproducible", vocabulary: 16, arenaBytes: 256, logits: 0, logitsStride: 64 },
+    ...{ notes: [], readsBytes: [] },
+  };
+}
+
+const batch = (changes: Partial<Batch> = {}): Batch => ({
+  tokens: Int32Array.of(2, 0),
+  positions: Int32Array.of(0, 1),
+  slots: Int32Array.of(0, 0),
+  pageTables: [Int32Array.of(0, 1)],
+  wanted: Int32Array.of(0, 1),
+  ...changes,
+});
+
+describeNative("native: steps", () => {
+  test("gives the wanted rows, one after another", async () => {
+    const program = await nativeDevice({ threads: 2 }).program(smallPlan());
+    const logits = await program.run(batch());
+    expect([...logits]).toEqual([...Array.from({ length: 16 }, (_, i) => 32 + i), ...Array(16).keys()]);
+    await program.close();
+  });
+
+  test.each([
+    ["a token past the matrix", { tokens: Int32Array.of(2, 4) }],
+    ["a negative token", { tokens: Int32Array.of(2, -1) }],
+    [
+      "too many tokens",
+      { tokens: new Int32Array(5), positions: new Int32Array(5), slots: new Int32Array(5) },
+    ],
+    ["fewer positions than tokens", { positions: Int32Array.of(0) }],
+    ["a position past the pages", { positions: Int32Array.of(0, 64) }],
+    ["a slot without a table", { slots: Int32Array.of(0, 1) }],
+    ["a page past the cache", { pageTables: [Int32Array.of(0, 2)] }],
+    ["too many pages", { pageTables: [Int32Array.of(0, 1, 1)] }],
+    ["a wanted row past the tokens", { wanted: Int32Array.of(2) }],
+  ] as const)("refuses %s", async (_, changes) => {
+    const program = await nativeDevice({ threads: 1 }).program(smallPlan());
+    await expect(program.run(batch(changes))).rejects.toMatchObject({ code: "device.step" });
+    // Nothing happened: the next step works.
+    expect((await program.run(batch()))[0]).toBe(32);
+    await program.close();
+  });
+
+  test("one step at a time, none after close", async () => {
+    const program = await nativeDevice({ threads: 2 }).program(smallPlan());
+    const first = program.run(batch());
+    await expect(program.run(batch())).rejects.toMatchObject({ code: "device.busy" });
+    await first;
+    await program.close();
+    await program.close();
+    await expect(program.run(batch())).rejects.toMatchObject({ code: "device.closed" });
+  });
+
+  test("close waits for the step under way", async () => {
+    const program = await nativeDevice({ threads: 2 }).program(smallPlan());
+    const step = program.run(batch());
+    await program.close();
+    await expect(step).resolves.toBeDefined();
+  });
+
+  test("many programs share the threads", async () => {
+    const programs = await Promise.all(
+      [1, 2, 3, 4].map((threads) => nativeDevice({ threads }).program(smallPlan())),
+    );
+    for (let round = 0; round < 50; round++) {
+      const all = await Promise.all(programs.map((program) => program.run(batch())));
+      expect(all.map((logits) => logits[17])).toEqual([1, 1, 1, 1]);
+    }
+    await Promise.all(programs.map((program) => program.close()));
+  });
+
+  test("more memory than there is gives an error, not a crash", async () => {
+    const plan = smallPlan();
+    const program = nativeDevice().program({ ...plan, arenaBytes: 2 ** 52 });
+    await expect(program).rejects.toMatchObject({ code: "device.memory" });
+  });
+
+  test("an aborted load frees what it took", async () => {
+    const options = { signal: AbortSignal.abort() };
+    await expect(nativeDevice().program(smallPlan(), options)).rejects.toThrow(/abort/i);
+  });
+});
+
+describeNative("native: how it was compiled", () => {
+  const output = (command: string, ...args: string[]) =>
+    spawnSync(command, [...args, addonFile!], { encoding: "utf8", maxBuffer: 2 ** 26 }).stdout;
+
+  test.runIf(process.platform === "linux")(
+    "tables of addresses are read-only once loaded, and the stack is not executable",
+    () => {
+      const headers = output("readelf", "-W", "--program-headers");
+      const dynamic = output("readelf", "-W", "--dynamic");
+      expect(headers).toMatch(/GNU_RELRO/);
+      expect(headers).toMatch(/GNU_STACK.* RW /);
+      expect(dynamic).toMatch(/FLAGS_1.*NOW/);
+      expect(dynamic).toMatch(/FLAGS_1.*NODELETE/);
+    },
+  );
+
+  test.runIf(process.platform === "linux")("stacks are guarded, copies checked, jumps marked", () => {
+    const symbols = output("readelf", "-W", "--dyn-syms");
+    expect(symbols).toMatch(/__stack_chk_fail/);
+    expect(symbols).toMatch(/__mem(cpy|set)_chk/);
+    const entry = output("objdump", "--disassemble=napi_register_module_v1");
+    expect(entry).toMatch(process.arch === "arm64" ? /\b(bti|paciasp)\b/ : /\bendbr64\b/);
+  });
+});

@@ -1,0 +1,28 @@
+import { describe } from "vitest";
+import { buildNative } from "../../scripts/build-native.mjs";
+import { nativeDevice } from "../../src/devices/native/device.ts";
+
+const { file, message } = await buildNative();
+
+/** The compiled kernels, where this machine has a compiler. */
+export const addonFile: string | undefined = file;
+
+/** describe, or a skipped one that says why: no compiler. */
+export const describeNative = file ? describe : describe.skip;
+if (!file) process.stdout.write(`${message}; tests of the native device are skipped\n`);
+
+const asked =
+  process.arch === "arm64" ? ["neon", "dotprod", "i8mm"] : ["baseline", "avx2", "avxvnni", "avx512vnni"];
+
+/** The levels of instructions that this processor has, lowest first. */
+export const levels: readonly string[] = file ? await available() : [];
+
+async function available(): Promise<string[]> {
+  const found: string[] = [];
+  for (const level of asked) {
+    const { kernels } = await nativeDevice({ level }).describe();
+    // A level that the processor lacks gives the next lower one.
+    if (kernels === level || level === "baseline") found.push(level);
+  }
+  return found;
+}
