@@ -11,6 +11,8 @@ export class ByteTokens {
   /** [256] the token of each byte, or -1. */
   private readonly idOfByte = new Int32Array(256).fill(-1);
   private readonly byteOfId = new Map<number, number>();
+  /** Whether every byte has its token, as in all published vocabularies that have any. */
+  private readonly complete: boolean;
 
   constructor(vocabulary: Vocabulary) {
     this.unknown = vocabulary.unknown;
@@ -22,6 +24,7 @@ export class ByteTokens {
       this.idOfByte[byte] = id;
       this.byteOfId.set(id, byte);
     }
+    this.complete = this.idOfByte.every((id) => id >= 0);
   }
 
   /** The byte of a byte token. */
@@ -36,6 +39,25 @@ export class ByteTokens {
    * @returns        whether the character became the unknown token
    */
   spell(character: string, follows: boolean, out: IdList): boolean {
+    const code = character.codePointAt(0)!;
+    if (this.complete) {
+      // UTF-8 by hand: hostile text may be all such characters, and an array for each would take most of the time.
+      const { idOfByte } = this;
+      if (code < 0x80) out.push(idOfByte[code]);
+      else {
+        if (code < 0x800) out.push(idOfByte[0xc0 | (code >> 6)]);
+        else {
+          if (code < 0x10000) out.push(idOfByte[0xe0 | (code >> 12)]);
+          else {
+            out.push(idOfByte[0xf0 | (code >> 18)]);
+            out.push(idOfByte[0x80 | ((code >> 12) & 63)]);
+          }
+          out.push(idOfByte[0x80 | ((code >> 6) & 63)]);
+        }
+        out.push(idOfByte[0x80 | (code & 63)]);
+      }
+      return false;
+    }
     const bytes = encoder.encode(character);
     if (bytes.every((byte) => this.idOfByte[byte] >= 0)) {
       for (const byte of bytes) out.push(this.idOfByte[byte]);

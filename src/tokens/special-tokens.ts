@@ -3,7 +3,7 @@ import { Trie } from "./trie.ts";
 import { TokenType, type Vocabulary } from "./vocabulary.ts";
 
 /** Bounds the work at each position of a text; published special tokens have fewer than 64. */
-const longest = 512;
+const longest = 256;
 
 /** Finds the tokens that are matched as text: control tokens where asked for, user-defined always. */
 export class SpecialTokens {

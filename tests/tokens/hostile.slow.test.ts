@@ -96,7 +96,7 @@ describe("hostile vocabularies", () => {
   });
 
   test("special tokens that nearly match everywhere do not make the search quadratic", () => {
-    const tokens = `${"a".repeat(500)}b`;
+    const tokens = `${"a".repeat(255)}b`;
     const metadata = byteLevel([], {});
     const texts = [...metadata.strings("tokenizer.ggml.tokens"), tokens];
     const tokenizer = createTokenizer(
