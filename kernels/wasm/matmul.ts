@@ -5,12 +5,12 @@ import {
   BF16, F16, F32, IQ4_NL, IQ4_XS, MXFP4, 
   numberOf, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0,stripBytes, TQ2_0,
 } from "./formats/shape";
-import { dotPair, weightBytes } from "./matmul-float";
+import { floatScratch, floatSums, weightBytes } from "./matmul-float";
 import { rowSums, rowsTogether, stripScratch, stripSums } from "./matmul-strip";
 
 /** Bytes of scratch that matmulTile needs, 16-byte aligned. */
 export function scratchBytes(format: i32, k: i32): usize {
-  return stripScratch;
+  return isFloatNumber(format) ? stripScratch + floatScratch(k) : stripScratch;
 }
 
 /**
@@ -147,12 +147,9 @@ function pair<F>(to: usize, a: usize, weight: usize, column: i32, two: bool, k: 
 
 // @ts-ignore: decorator
 @inline
-function floats<F>(to: usize, a: usize, aStride: i32, count: i32, weight: usize, column: i32, k: i32,
+function floats<F>(
+  to: usize, a: usize, aStride: i32, count: i32, weight: usize, column: i32, k: i32,
 ): void {
-  const rowBytes = <usize>k * weightBytes<F>();
-  const w = weight + <usize>column * rowBytes;
-  for (let row = 0; row < count; row++, to += 16, a += aStride) {
-    dotPair<F>(to, w, w + rowBytes, a, k);
-    dotPair<F>(to + 8, w + rowBytes * 2, w + rowBytes * 3, a, k);
-  }
+  const w = weight + <usize>column * <usize>k * weightBytes<F>();
+  floatSums<F>(to, a, <usize>aStride, count, w, k, to + stripScratch);
 }
