@@ -80,7 +80,11 @@ export async function buildNative({ force = false, target } = {}) {
     stale.sort((one, other) => statSync(other.source).size - statSync(one.source).size);
     const compileNext = async () => {
       for (let job = stale.shift(); job; job = stale.shift()) {
-        await execute(compiler, [...flags, "-MMD", "-c", job.source, "-o", job.object]);
+        // Renamed when whole: another build may be under way.
+        const partial = `${job.object}.${process.pid}`;
+        await execute(compiler, [...flags, "-MMD", "-MF", `${partial}.d`, "-c", job.source, "-o", partial]);
+        renameSync(`${partial}.d`, job.object.replace(/o$/, "d"));
+        renameSync(partial, job.object);
       }
     };
     await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, compileNext));

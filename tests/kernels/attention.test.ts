@@ -1,9 +1,9 @@
 import { describe, test } from "vitest";
 import type { Batch } from "../../src/devices/device.ts";
 import type { KvType } from "../../src/plan/plan.ts";
-import { expectSameBits, noise, SmallTape, values, wasmDevices } from "./small-tape.ts";
+import { allDevices, expectSameBits, noise, SmallTape, values } from "./small-tape.ts";
 
-// kvStore and attention on the wasm device against the reference, by bits: head widths around whole vectors and
+// kvStore and attention on every device against the reference, by bits: head widths around whole vectors and
 // groups of sixteen lanes, sequences that share a step, pages in any order, windows and soft caps.
 
 interface Shape {
@@ -119,7 +119,7 @@ describe("attention", () => {
     { n: 64, heads: 6, kvHeads: 2 },
     { n: 32, heads: 8, kvHeads: 8, kvType: "q8", window: 40 },
   ] as const)("with zero to four workers: %o", async (shape) => {
-    await expectSameBits(attentionPlan(shape), manySteps(), wasmDevices);
+    await expectSameBits(attentionPlan(shape), manySteps(), allDevices);
   });
 });
 

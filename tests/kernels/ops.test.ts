@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { Batch } from "../../src/devices/device.ts";
 import { functionOf, ropeStyle } from "../../src/plan/tape.ts";
-import { expectSameBits, noise, SmallTape, stepOf, values, wasmDevices } from "./small-tape.ts";
+import { allDevices, expectSameBits, noise, SmallTape, stepOf, values } from "./small-tape.ts";
 
-// Every operation of the tape but matmul and attention, on the wasm device against the reference, by bits.
+// Every operation of the tape but matmul and attention, on every device against the reference, by bits.
 
 /** Around whole vectors of 4 and groups of 16 lanes. */
 const widths = [1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 19, 31, 32, 33, 63, 64, 65, 100, 259];
@@ -130,7 +130,7 @@ describe("functions", () => {
       const a = tape.input(32, data.slice(block * 32, block * 32 + 32));
       const out = tape.region(32, "q8");
       tape.call("quantize", { out, a }, { n: 32, repeat: 1 });
-      await expectSameBits(tape.plan(tape.shown(out)), [stepOf(1)], wasmDevices.slice(0, 1));
+      await expectSameBits(tape.plan(tape.shown(out)), [stepOf(1)], allDevices.slice(0, 1));
     }
   });
 });
@@ -197,7 +197,7 @@ describe("experts", () => {
       tape.call("expertMatmul", { out: products, a: integer ? q8 : a, b: routes }, words);
       const out = tape.region(n);
       tape.call("expertSum", { out, a: products, b: routes }, { n, used });
-      const devices = count === 9 ? wasmDevices : undefined;
+      const devices = count === 9 ? allDevices : undefined;
       await expectSameBits(tape.plan(out), [stepOf(count)], devices);
       await expectSameBits(tape.plan(products), [stepOf(count)], devices);
       await expectSameBits(tape.plan(routes), [stepOf(count)]);
@@ -219,7 +219,7 @@ describe("matmul inside a tape", () => {
     tape.call("matmul", { out, a, b: residual }, { weight, n, k, bias });
     const again = tape.region(n);
     tape.call("matmul", { out: again, a, b: out }, { weight, n, k, bias: -1 });
-    const devices = count === 9 ? wasmDevices : undefined;
+    const devices = count === 9 ? allDevices : undefined;
     await expectSameBits(tape.plan(again), [stepOf(count)], devices);
   });
 });
@@ -236,6 +236,6 @@ test("many calls with several chunks: threads meet at every barrier", async () =
     else tape.call("add", { out: y, a: x, b: x }, { n });
     x = y;
   }
-  await expectSameBits(tape.plan(x), [stepOf(64), stepOf(1), stepOf(9)], wasmDevices);
+  await expectSameBits(tape.plan(x), [stepOf(64), stepOf(1), stepOf(9)], allDevices);
   expect(x.width).toBe(n);
 });

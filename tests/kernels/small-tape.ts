@@ -2,6 +2,7 @@ import { expect } from "vitest";
 import { bufferSource } from "../../src/bytes/source.ts";
 import { rowBytes, type TensorType, tensorTypes } from "../../src/bytes/types.ts";
 import type { Batch, Device } from "../../src/devices/device.ts";
+import { nativeDevice } from "../../src/devices/native/device.ts";
 import { reference } from "../../src/devices/reference/device.ts";
 import { wasmDevice } from "../../src/devices/wasm/device.ts";
 import { nodePlatform } from "../../src/devices/wasm/node-platform.ts";
@@ -15,6 +16,7 @@ import {
   q8RowBytes,
   tapeWords,
 } from "../../src/plan/tape.ts";
+import { levels } from "../support/native.ts";
 
 // Tapes of a few calls, made by hand, run on several devices and compared by bits. Inputs come from matrices
 // that `embed` reads: token t of a step takes row t of each.
@@ -208,26 +210,40 @@ export function stepOf(rows: number, position = 0): Batch {
   };
 }
 
+type NamedDevice = readonly [name: string, device: Device];
+
 /** The ways that the wasm device computes: both builds, without workers and with up to four. */
-export const wasmDevices: readonly (readonly [string, Device])[] = (
+export const wasmDevices: readonly NamedDevice[] = (
   [
     ["relaxed", [0, 1, 2, 3, 4]],
     ["simd", [0, 3]],
   ] as const
 ).flatMap(([kernels, counts]) =>
   counts.map(
-    (threads) => [`${kernels}, ${threads} workers`, wasmDevice(nodePlatform, { kernels, threads })] as const,
+    (threads): NamedDevice => [
+      `wasm, ${kernels}, ${threads} workers`,
+      wasmDevice(nodePlatform, { kernels, threads }),
+    ],
   ),
 );
 
-/** Starting workers takes a while: most operations are compared without. */
-export const aloneWasmDevices = wasmDevices.filter(([name]) => name.endsWith(" 0 workers"));
+/** The ways that the native device computes: every level of instructions that is here, one to four threads. */
+const nativeDevices: readonly NamedDevice[] = levels.flatMap((level) =>
+  [1, 2, 3, 4].map(
+    (threads): NamedDevice => [`native, ${level}, ${threads} threads`, nativeDevice({ level, threads })],
+  ),
+);
+
+export const allDevices = [...wasmDevices, ...nativeDevices];
+
+/** Starting workers takes a while: most operations are compared on one thread. */
+export const aloneDevices = allDevices.filter(([name]) => / (0 workers|1 threads)$/.test(name));
 
 /** Runs the steps one after another on the reference and on the devices, and compares all outputs by bits. */
 export async function expectSameBits(
   plan: Plan,
   steps: readonly Batch[],
-  devices: readonly (readonly [string, Device])[] = aloneWasmDevices,
+  devices: readonly NamedDevice[] = aloneDevices,
 ): Promise<void> {
   const want = await outputs(reference, plan, steps);
   for (const [name, device] of devices) {
