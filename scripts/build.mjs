@@ -1,7 +1,7 @@
 // Builds dist/: TypeScript to JavaScript, AssemblyScript to WebAssembly, and a bundle of both for browsers.
 // Does nothing where dist/ is newer than every source, so that `npm start` and `npm test` can call it each time.
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildBrowser } from "./build-browser.mjs";
@@ -22,17 +22,26 @@ function buildTypeScript() {
     ...["src", "tsconfig.json", "package.json"].map((name) => newest(join(root, name))),
   );
   if (existsSync(stamp) && statSync(stamp).mtimeMs >= sources) return;
-  // Files whose sources are gone must go too; the kernels have a builder of their own.
-  mkdirSync(join(root, "dist"), { recursive: true });
-  for (const name of readdirSync(join(root, "dist"))) {
-    if (name !== "kernels") rmSync(join(root, "dist", name), { recursive: true });
-  }
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   const { status } = spawnSync(process.execPath, [tsc, "-p", root], { cwd: root, stdio: ["ignore", 2, 2] });
   if (status !== 0) process.exit(status ?? 1);
+  removeOrphans();
   const main = join(root, "dist/cli/main.js");
   if (existsSync(main)) chmodSync(main, 0o755);
   writeFileSync(stamp, "");
+}
+
+/**
+ * Removes compiled files whose sources are gone. Nothing else is touched, so that a program which runs
+ * from dist/ meanwhile goes on.
+ */
+function removeOrphans() {
+  const compiled = readdirSync(join(root, "dist"), { recursive: true, encoding: "utf8" });
+  for (const name of compiled) {
+    if (/^(kernels|native|browser)\b/.test(name) || !/\.(d\.ts|js)$/.test(name)) continue;
+    const source = join(root, "src", name.replace(/\.(d\.ts|js)$/, ".ts"));
+    if (!existsSync(source)) rmSync(join(root, "dist", name));
+  }
 }
 
 buildTypeScript();

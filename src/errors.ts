@@ -23,10 +23,7 @@ export class ClavisError extends Error {
   readonly next: string;
 
   constructor(code: string, { found, expected, next, cause }: ErrorParts) {
-    super(
-      `${code}: ${found}; expected ${expected}. ${next}`,
-      cause === undefined ? undefined : { cause },
-    );
+    super(`${code}: ${found}; expected ${expected}. ${next}`, cause === undefined ? undefined : { cause });
     this.code = code;
     this.found = found;
     this.expected = expected;
@@ -49,6 +46,11 @@ const shownCharacters = 80;
 /** Text from a file, safe to show in a message: quoted, control characters escaped, shortened. */
 export function quoted(text: string): string {
   const short =
-    text.length > shownCharacters ? `${text.slice(0, shownCharacters)}… (${grouped(text.length)} characters)` : text;
-  return JSON.stringify(short).replace(/[\u007f-\u009f\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+    text.length > shownCharacters
+      ? `${text.slice(0, shownCharacters)}… (${grouped(text.length)} characters)`
+      : text;
+  return JSON.stringify(short).replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

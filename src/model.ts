@@ -83,8 +83,6 @@ export type GenerateOptions = Omit<GenerateRequest, "prompt">;
 
 const defaultBudget = 512 * 2 ** 20;
 const defaultSequences = 4;
-/** Prompt tokens in one step: enough to spread the unpacking of weights over, small enough to stay in cache. */
-const chunkTokens = 256;
 
 /** A model in memory: tokenizer, engine and device together. */
 export class Model implements AsyncDisposable {
@@ -134,7 +132,7 @@ export class Model implements AsyncDisposable {
         context,
         kvType: plan.cache.type,
         memoryBytes: program.memoryBytes,
-        readsBytes: plan.readsBytes.reduce((sum, bytes) => sum + bytes, 0),
+        readsBytes: totalBytes(plan),
         loadMs: performance.now() - start,
       };
       const engine = new Engine({ program, plan, tokenizer, contextLength: context });
@@ -203,6 +201,40 @@ export class Model implements AsyncDisposable {
   }
 }
 
+/** The plan that a model would run by. */
+export interface Explanation {
+  /** As {@link Model.explain} prints it: a line per kernel call. */
+  readonly text: string;
+  readonly device: DeviceName;
+  readonly mode: "fast" | "reproducible";
+  readonly context: number;
+  readonly kvType: KvType;
+  /** Bytes of weights that one generated token reads. */
+  readonly readsBytes: number;
+}
+
+/** The plan that the model in a file would run by, from its header alone. */
+export async function explain(
+  gguf: Gguf,
+  devices: readonly Device[],
+  options: LoadOptions = {},
+): Promise<Explanation> {
+  const device = await chooseDevice(devices, options.device ?? "auto");
+  const { plan, context } = await planFor(gguf, device, options);
+  return {
+    text: explainPlan(plan, device.kernelNames(plan)),
+    device: device.name,
+    mode: plan.mode,
+    context,
+    kvType: plan.cache.type,
+    readsBytes: totalBytes(plan),
+  };
+}
+
+function totalBytes(plan: Plan): number {
+  return plan.readsBytes.reduce((sum, bytes) => sum + bytes, 0);
+}
+
 /** What the file of a model says, from its header alone. */
 export function inspect(gguf: Gguf): Inspection {
   const { metadata, tensors } = gguf;
@@ -232,7 +264,7 @@ export function inspect(gguf: Gguf): Inspection {
 }
 
 /** The plan that a model would run by on a device, and the context it has room for. */
-export async function planFor(
+async function planFor(
   gguf: Gguf,
   device: Device,
   options: LoadOptions,
@@ -271,7 +303,7 @@ export async function planFor(
     kvType,
     pages: Math.min(affordable, pagesPerSequence * sequences),
     limits: {
-      tokens: Math.max(sequences, Math.min(chunkTokens, pagesPerSequence * pagePositions)),
+      tokens: Math.max(sequences, Math.min(device.stepTokens, pagesPerSequence * pagePositions)),
       wanted: sequences,
       sequences,
       pagesPerSequence,
@@ -286,7 +318,10 @@ function checkCount(name: string, value: number, most: number): void {
   throw new ClavisError(`load.${name}`, {
     found: `${name} = ${value}`,
     expected: `a whole number from 1 to ${grouped(most)}`,
-    next: name === "context" ? "The model was not trained for more positions." : `Choose another ${name}.`,
+    next:
+      name === "context"
+        ? "The model was not trained for more positions."
+        : `Choose another value for ${name}.`,
   });
 }
 

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { interruption, openModel } from "./loading.ts";
+import { loadOptionsOf } from "./loading.ts";
 import { commonOptions, type LoadFlags, loadOptions } from "./options.ts";
 import { print, printJson } from "./output.ts";
 
@@ -20,21 +20,15 @@ Examples:
 }
 
 async function explain(source: string, flags: LoadFlags): Promise<void> {
-  const model = await openModel(source, flags, { signal: interruption() });
-  const plan = model.explain();
-  const { device, kernels, threads, mode, context, kvType, readsBytes, memoryBytes } = model.info;
-  await model.close();
-  if (!flags.json) return print(`${plan}\n`);
-  const lines = plan.split("\n");
+  const { explain } = await import("../index.ts");
+  const { text, ...figures } = await explain(source, { ...loadOptionsOf(flags), sequences: 1 });
+  if (!flags.json) return print(`${text}\n`);
   await printJson({
-    device,
-    kernels,
-    threads,
-    mode,
-    context,
-    kv: kvType,
-    reads_bytes: readsBytes,
-    memory_bytes: memoryBytes,
-    plan: lines,
+    device: figures.device,
+    mode: figures.mode,
+    context: figures.context,
+    kv: figures.kvType,
+    reads_bytes: figures.readsBytes,
+    plan: text.split("\n"),
   });
 }

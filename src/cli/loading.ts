@@ -1,4 +1,4 @@
-import type { GenerateOptions, Model } from "../index.ts";
+import type { GenerateOptions, LoadOptions, Model } from "../index.ts";
 import { Interrupted } from "./errors.ts";
 import type { AnswerFlags, LoadFlags } from "./options.ts";
 
@@ -24,11 +24,7 @@ export async function openModel(
   const progress = process.stderr.isTTY ? new Progress() : undefined;
   try {
     return await load(source, {
-      device: flags.device,
-      threads: flags.threads,
-      mode: flags.mode,
-      context: flags.context,
-      kvType: flags.kv,
+      ...loadOptionsOf(flags),
       sequences,
       signal,
       progress: progress && ((done, all) => progress.show(done, all)),
@@ -36,6 +32,12 @@ export async function openModel(
   } finally {
     progress?.clear();
   }
+}
+
+/** What the options of a command ask of loading. */
+export function loadOptionsOf(flags: LoadFlags): LoadOptions {
+  const { device, threads, mode, context, kv } = flags;
+  return { device, threads, mode, context, kvType: kv };
 }
 
 /** What the options of a command ask of an answer. */

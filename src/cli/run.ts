@@ -66,7 +66,7 @@ export function startAnswer(
 ): GenerateStream {
   const options = answerOptionsOf(flags, signal);
   if (flags.raw) return model.generate(messages[messages.length - 1].content, options);
-  return model.chat(messages, { ...options, continues: false });
+  return model.chat(messages, options);
 }
 
 async function answerOnce(model: Model, prompt: string, flags: RunFlags, signal: AbortSignal): Promise<void> {

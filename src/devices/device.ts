@@ -48,6 +48,8 @@ export interface DeviceDescription {
   /** Whether it can run here; if not, `reason` says why. */
   readonly available: boolean;
   readonly reason?: string;
+  /** Where it can run, but not as quickly as the machine could: why. */
+  readonly note?: string;
   /** The set of kernels in use, e.g. "relaxed-simd, shared memory". */
   readonly kernels: string;
   readonly threads: number;
@@ -56,6 +58,8 @@ export interface DeviceDescription {
 /** What runs a tape. */
 export interface Device {
   readonly name: DeviceName;
+  /** Prompt tokens worth computing in one step: enough to spread the reading of weights over. */
+  readonly stepTokens: number;
   describe(): Promise<DeviceDescription>;
   /** How it keeps a matrix of this type: the type itself where it computes in packed form, else what it expands to. */
   packedType(type: TensorType): TensorType;

@@ -37,6 +37,7 @@ export function nativeDevice(options: NativeDeviceOptions = {}): Device {
 
   return {
     name: "native",
+    stepTokens: 512,
 
     async describe(): Promise<DeviceDescription> {
       const state = load();

@@ -13,6 +13,8 @@ import { type Held, Interpreter } from "./interpreter.ts";
 /** The numerics contract as a device: plain TypeScript, one value at a time, slow and exact. */
 export const reference: Device = {
   name: "reference",
+  // Few, since nothing is gained by more, and a step keeps the thread from everything else.
+  stepTokens: 8,
   async describe() {
     return { name: "reference", available: true, kernels: "plain TypeScript", threads: 1 };
   },
@@ -38,6 +40,8 @@ async function program(plan: Plan, options: ProgramOptions = {}): Promise<Progra
     threads: 1,
     async run(batch) {
       if (!interpreter) throw closedError();
+      // Timers, signals and input get a turn between steps.
+      await new Promise((resolve) => setTimeout(resolve));
       return interpreter.run(batch);
     },
     async close() {

@@ -45,6 +45,7 @@ export function wasmDevice(platform: WasmPlatform, options: WasmDeviceOptions = 
 
   return {
     name: "wasm",
+    stepTokens: 256,
 
     async describe(): Promise<DeviceDescription> {
       const workers = workersFor(options.threads);
@@ -52,7 +53,8 @@ export function wasmDevice(platform: WasmPlatform, options: WasmDeviceOptions = 
       const shown = `${kernels === "relaxed" ? "relaxed SIMD" : "SIMD"}, ${memory}`;
       const base = { name: "wasm", kernels: shown, threads: Math.max(1, workers) } as const;
       if (!hasSimd()) return { ...base, available: false, reason: "this runtime lacks WebAssembly SIMD" };
-      return { ...base, available: true };
+      const { available, reason } = platform.threads();
+      return { ...base, available: true, ...(available ? {} : { note: reason }) };
     },
 
     packedType,
