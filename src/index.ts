@@ -2,6 +2,7 @@ import { type Gguf, openGguf } from "./bytes/gguf.ts";
 import { openModelFiles } from "./bytes/node-file.ts";
 import { type ByteSource, blobSource, bufferSource } from "./bytes/source.ts";
 import type { Device, DeviceDescription } from "./devices/device.ts";
+import { nativeDevice } from "./devices/native/device.ts";
 import { reference } from "./devices/reference/device.ts";
 import { wasmDevice } from "./devices/wasm/device.ts";
 import { nodePlatform } from "./devices/wasm/node-platform.ts";
@@ -40,7 +41,7 @@ export type { DecodeOptions, EncodeOptions, Tokenizer } from "./tokens/tokenizer
 export type ModelSource = string | URL | Blob | ArrayBuffer | Uint8Array;
 
 /** Quickest first: "auto" takes the first that can run. */
-const devices: readonly Device[] = [wasmDevice(nodePlatform), reference];
+const devices: readonly Device[] = [nativeDevice(), wasmDevice(nodePlatform), reference];
 
 /**
  * Loads a model and makes it ready to answer.
