@@ -1,6 +1,7 @@
 // Attention over the paged cache, in two passes per block of rows: all scores, softmax, then the weighted values.
 // One chunk is up to 16 rows and one key head. A page's keys (and values) are turned into f32 once for all those
 // rows and for the group of query heads that share them; the order of every sum stays that of one row alone.
+// Where there are fewer chunks than threads, the group is split, and its parts turn the same page into f32 each.
 import { aRow, floatWord, outRow, word } from "./call";
 import { positions, scratch, scratchBytes, slots } from "./control";
 import { loadRows, pageAddress } from "./cache";
@@ -13,7 +14,9 @@ export const attentionRows: i32 = 16;
 let layer: i32 = 0;
 let n: i32 = 0;
 let kvHeads: i32 = 0;
+/** Query heads of this chunk, and the first of them. */
 let group: i32 = 0;
+let firstHead: i32 = 0;
 let window: i32 = 0;
 let scale: v128 = f32x4.splat(0);
 let cap: v128 = f32x4.splat(0);
@@ -21,12 +24,16 @@ let capped: bool = false;
 /** Bytes of one padded f32 row of a head; a multiple of 64. */
 let stride: usize = 0;
 
-/** Rows [first, last) (at most attentionRows) of key head `head`. */
-export function attention(call: usize, first: i32, last: i32, head: i32): void {
+/** Rows [first, last) (at most attentionRows) of key head `head`: part `part` of `parts` of its query heads. */
+export function attention(call: usize, first: i32, last: i32, head: i32, part: i32, parts: i32): void {
   layer = word(call, 8);
   n = word(call, 9);
   kvHeads = word(call, 11);
-  group = word(call, 10) / kvHeads;
+  const all = word(call, 10) / kvHeads;
+  const size = (all + parts - 1) / parts;
+  firstHead = head * all + part * size;
+  group = min(size, all - part * size);
+  if (group <= 0) return;
   window = word(call, 12);
   scale = f32x4.splat(floatWord(call, 13));
   cap = f32x4.splat(floatWord(call, 14));
@@ -74,7 +81,7 @@ function block(call: usize, first: i32, last: i32, head: i32): void {
   const bytes = <usize>n << 2;
   for (let line = 0; line < lines; line++) {
     const query = queries + <usize>line * stride;
-    const from = aRow(call, first + line / group) + <usize>(head * group + (line % group)) * bytes;
+    const from = aRow(call, first + line / group) + <usize>(firstHead + (line % group)) * bytes;
     memory.copy(query, from, bytes);
     memory.fill(query + bytes, 0, stride - bytes);
   }
@@ -120,7 +127,7 @@ function block(call: usize, first: i32, last: i32, head: i32): void {
     for (let i: usize = 0; i < stride; i += 16) {
       v128.store(output + i, f32x4.mul(v128.load(output + i), f32x4.splat(inverse)));
     }
-    memory.copy(outRow(call, row) + <usize>(head * group + (line % group)) * bytes, output, bytes);
+    memory.copy(outRow(call, row) + <usize>(firstHead + (line % group)) * bytes, output, bytes);
   }
 }
 

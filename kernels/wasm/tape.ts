@@ -1,12 +1,22 @@
 // The one interpreter of the tape (src/plan/tape.ts): all calls of a step, shared among the threads.
 //
-// Each call is cut into chunks by its shape alone, and threads claim chunks from a counter until none is left.
+// Each call is cut into chunks, which no result depends on, and threads claim chunks from a counter until none is left.
 // Neighbouring calls of one chunk each are run by one thread without a barrier between them: that is most of what
 // lies between two matrix products when one token is generated.
 import { attention, attentionRows } from "./attention";
 import { kvStore } from "./cache";
 import { aRow, bRow, outRow, rowsOf, word } from "./call";
-import { calls, readStep, scratch, tape, tokenCount, weightAddress, weightExperts, weightFormat } from "./control";
+import {
+  calls,
+  readStep,
+  scratch,
+  tape,
+  threadCount,
+  tokenCount,
+  weightAddress,
+  weightExperts,
+  weightFormat,
+} from "./control";
 import { activate, add, addPosition, embed, gated, gatherRows, quantize, softcapValues } from "./elementwise";
 import { expertSum, expertTile, route } from "./experts";
 import { matmulTile } from "./matmul";
@@ -82,7 +92,7 @@ function chunksOf(call: usize): i32 {
     case opExpertMatmul:
       return rows == 0 ? 0 : weightExperts(word(call, 8)) * divideUp(word(call, 9), columnsOf(call, expertLoad(call)));
     case opAttention:
-      return divideUp(rows, attentionRows) * word(call, 11);
+      return divideUp(rows, attentionRows) * word(call, 11) * attentionParts(call, rows);
     case opSoftcap:
       return rows * divideUp(word(call, 8), softcapColumns);
     default:
@@ -104,9 +114,11 @@ function runChunk(call: usize, chunk: i32): void {
     // From the last rows to the first, because later rows see more and take longer.
     const rows = rowsOf(call);
     const heads = word(call, 11);
-    const block = divideUp(rows, attentionRows) - 1 - chunk / heads;
+    const parts = attentionParts(call, rows);
+    const block = divideUp(rows, attentionRows) - 1 - chunk / (heads * parts);
     const first = block * attentionRows;
-    return attention(call, first, min(first + attentionRows, rows), chunk % heads);
+    const last = min(first + attentionRows, rows);
+    return attention(call, first, last, (chunk / parts) % heads, chunk % parts, parts);
   }
   if (op == opSoftcap) {
     const tiles = divideUp(word(call, 8), softcapColumns);
@@ -192,6 +204,12 @@ function rowsPerChunk(call: usize): i32 {
       values = word(call, 9);
   }
   return max(1, rowValues / max(1, values));
+}
+
+/** Into how many parts attention splits the query heads of a key head, so that every thread gets a chunk. */
+function attentionParts(call: usize, rows: i32): i32 {
+  const chunks = max(1, divideUp(rows, attentionRows) * word(call, 11));
+  return max(1, min(divideUp(threadCount(), chunks), word(call, 10) / word(call, 11)));
 }
 
 // ---- products

@@ -117,6 +117,7 @@ describe("attention", () => {
 
   test.each([
     { n: 64, heads: 6, kvHeads: 2 },
+    { n: 32, heads: 5, kvHeads: 1 },
     { n: 32, heads: 8, kvHeads: 8, kvType: "q8", window: 40 },
   ] as const)("with zero to four workers: %o", async (shape) => {
     await expectSameBits(attentionPlan(shape), manySteps(), allDevices);
