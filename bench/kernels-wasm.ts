@@ -40,7 +40,8 @@ function measure(name: (typeof names)[number], rowCounts: readonly number[]) {
   const size = kernels.packedBytes(format, n, width);
   const source = Math.ceil((packed + size) / 64) * 64;
   // Any bits, but with exponents (in the last byte) neither huge nor subnormal, which would be slower.
-  for (let i = 0; i < n * rowBytes; i++) bytes[source + i] = ((Math.imul(i, 0x9e3779b1) >>> 24) & 0x1f) | 0x20;
+  for (let i = 0; i < n * rowBytes; i++)
+    bytes[source + i] = ((Math.imul(i, 0x9e3779b1) >>> 24) & 0x1f) | 0x20;
   const packSeconds = best(3, () => kernels.packRows(format, source, packed, n, width));
   const floats = name === "F32" || name === "F16" || name === "BF16";
   const rows = Math.max(...rowCounts);

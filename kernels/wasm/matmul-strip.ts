@@ -1,8 +1,10 @@
-// One strip (four weight rows) × many activation rows, integer formats. (AssemblyScript)
+// Strips (four weight rows) × activation rows, integer formats. (AssemblyScript)
 //
 // Of each block of 32 the codes are unpacked once into registers, then every activation row in turn is multiplied
-// with them. So a prompt and a single token run the same code; for one row the sums stay in a register, for many
-// they lie in `sums`. Lane r of every vector belongs to weight row r: a block's result needs no horizontal sums.
+// with them; a single row takes two strips instead. Lane r of every vector belongs to weight row r: a block's result
+// needs no sums across lanes.
+//
+// Loops that must run once are do … while: V8 moves work out of a loop only where the loop cannot be skipped.
 import { codeBits, codeOffset, codesAt } from "./formats/codes";
 import { q8Block, q8Codes, q8Sums } from "./formats/q8-row";
 import { hasMinima, minimumOf, minimumPair, scaleGroup, scaleOf, scalePair } from "./formats/scales";
@@ -27,8 +29,7 @@ export const stripScratch: usize = 64 * 32;
  * strip   a packed strip (formats/shape.ts)
  * k       width
  */
-export function stripSums<F>(sums: usize, a: usize, aStride: usize, rows: i32, strip: usize, k: i32,
-): void {
+export function stripSums<F>(sums: usize, a: usize, aStride: usize, rows: i32, strip: usize, k: i32): void {
   const blocks = k / blockValues<F>();
   const end = sums + (<usize>rows << 4);
   for (let p = sums; p < end; p += 16) v128.store(p, f32x4.splat(0));
@@ -144,8 +145,9 @@ function partOfOne<F>(
 /** One part of 32 values × all activation rows; `end` is where `sums` end and the halves' dots begin. */
 // @ts-ignore: decorator
 @inline
-function partOfMany<F>(sums: usize, end: usize, a: usize, aStride: usize, d: v128, dmin: v128,
-  head: usize, body: usize, n: usize, j: i32,
+function partOfMany<F>(
+  sums: usize, end: usize, a: usize, aStride: usize, d: v128, dmin: v128, head: usize, body: usize, n: usize,
+  j: i32,
 ): void {
   const scales = scaleGroup<F>() ? scalePair<F>(head, body, n, j) : d;
   const minima = hasMinima<F>() ? minimumPair<F>(body, n, j) : d;
@@ -208,9 +210,9 @@ function partOfMany<F>(sums: usize, end: usize, a: usize, aStride: usize, d: v12
 
 // @ts-ignore: decorator
 @inline
-function half<F>(body: usize, n: usize, j: i32, h: i32, scale: v128, offset: v128, a: usize,
-): v128 {
-  return dotHalf<F>(wideAt<F>(body, n, j, h * 8), wideAt<F>(body, n, j, h * 8 + 1),
+function half<F>(body: usize, n: usize, j: i32, h: i32, scale: v128, offset: v128, a: usize): v128 {
+  return dotHalf<F>(
+    wideAt<F>(body, n, j, h * 8), wideAt<F>(body, n, j, h * 8 + 1),
     wideAt<F>(body, n, j, h * 8 + 2), wideAt<F>(body, n, j, h * 8 + 3),
     wideAt<F>(body, n, j, h * 8 + 4), wideAt<F>(body, n, j, h * 8 + 5),
     wideAt<F>(body, n, j, h * 8 + 6), wideAt<F>(body, n, j, h * 8 + 7),
@@ -327,7 +329,8 @@ function wideAt<F>(body: usize, n: usize, j: i32, i: i32): v128 {
 /** The scaled dot of half a part, from eight vectors of wideAt. */
 // @ts-ignore: decorator
 @inline
-function dotHalf<F>(w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128,
+function dotHalf<F>(
+  w0: v128, w1: v128, w2: v128, w3: v128, w4: v128, w5: v128, w6: v128, w7: v128,
   h: usize, scale: v128, offset: v128, a: usize,
 ): v128 {
   const at = a + h * 16;

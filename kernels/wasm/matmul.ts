@@ -2,15 +2,16 @@
 //
 // Matrix × activations: picks the code for a format. (AssemblyScript)
 import {
-  BF16, F16, F32, IQ4_NL, IQ4_XS, MXFP4, 
-  numberOf, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0,stripBytes, TQ2_0,
+  BF16, F16, F32, IQ4_NL, IQ4_XS, MXFP4, numberOf, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0,
+  stripBytes, TQ2_0,
 } from "./formats/shape";
 import { floatScratch, floatSums, weightBytes } from "./matmul-float";
 import { rowSums, rowsTogether, stripScratch, stripSums } from "./matmul-strip";
 
 /** Bytes of scratch that matmulTile needs, 16-byte aligned. */
 export function scratchBytes(format: i32, k: i32): usize {
-  return isFloatNumber(format) ? stripScratch + floatScratch(k) : stripScratch;
+  const floats = format == numberOf<F32>() || format == numberOf<F16>() || format == numberOf<BF16>();
+  return floats ? stripScratch + floatScratch(k) : stripScratch;
 }
 
 /**
@@ -29,78 +30,116 @@ export function matmulTile(
   format: i32, out: usize, outStride: i32, a: usize, aStride: i32, rows: i32, weight: usize, n: i32, k: i32,
   bias: usize, residual: usize, residualStride: i32, first: i32, last: i32, scratch: usize,
 ): void {
-  if (rows == 1 && !isFloatNumber(format)) {
-    for (let column = first; column < last; column += 8) {
+  for (let row = 0; row < rows; row += rowsTogether) {
+    const count = min(rows - row, rowsTogether);
+    if (format == numberOf<Q8_0>()) strips<Q8_0>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<Q4_0>()) strips<Q4_0>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<Q4_1>()) strips<Q4_1>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<Q5_0>()) strips<Q5_0>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<Q5_1>()) strips<Q5_1>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<Q2_K>()) strips<Q2_K>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<Q3_K>()) strips<Q3_K>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<Q4_K>()) strips<Q4_K>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<Q5_K>()) strips<Q5_K>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<Q6_K>()) strips<Q6_K>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<IQ4_NL>()) strips<IQ4_NL>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<IQ4_XS>()) strips<IQ4_XS>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<TQ2_0>()) strips<TQ2_0>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<MXFP4>()) strips<MXFP4>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<F32>()) floats<F32>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<F16>()) floats<F16>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<BF16>()) floats<BF16>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    out += <usize>count * outStride;
+    a += <usize>count * aStride;
+    if (residual) residual += <usize>count * residualStride;
+  }
+}
+
+/** Integer formats: 1 … rowsTogether rows; the rest as for matmulTile. */
+function strips<F>(
+  out: usize, outStride: i32, a: usize, aStride: i32, count: i32, weight: usize, k: i32,
+  bias: usize, residual: usize, residualStride: i32, first: i32, last: i32, scratch: usize,
+): void {
+  const bytes = stripBytes<F>(k);
+  weight += <usize>(first >> 2) * bytes;
+  let column = first;
+  if (count == 1) {
+    for (; column < last; column += 8, weight += bytes * 2) {
       const two = last - column > 4;
-      rowSumsOf(format, scratch, a, weight, column, two, k);
+      rowSums<F>(scratch, a, weight, two ? bytes : 0, k);
       finish(out, 0, 1, bias, residual, 0, column, min(4, last - column), scratch);
       if (two) finish(out, 0, 1, bias, residual, 0, column + 4, min(4, last - column - 4), scratch + 16);
     }
     return;
   }
-  for (let row = 0; row < rows; row += rowsTogether) {
-    const count = min(rows - row, rowsTogether);
-    const o = out + <usize>row * outStride;
-    const x = a + <usize>row * aStride;
-    const r = residual ? residual + <usize>row * residualStride : 0;
-    for (let column = first; column < last; column += 4) {
-      sums(format, scratch, x, aStride, count, weight, column, k);
-      finish(o, outStride, count, bias, r, residualStride, column, min(4, last - column), scratch);
-    }
+  for (; column < last; column += 4, weight += bytes) {
+    stripSums<F>(scratch, a, <usize>aStride, count, weight, k);
+    finish(out, outStride, count, bias, residual, residualStride, column, min(4, last - column), scratch);
   }
 }
 
-/** Four columns' sums of count ≤ rowsTogether rows: count × 4 f32. */
-// @ts-ignore: decorator
-@inline
-function sums(
-  format: i32, to: usize, a: usize, aStride: i32, count: i32, weight: usize, column: i32, k: i32,
+/** Float formats, likewise. */
+function floats<F>(
+  out: usize, outStride: i32, a: usize, aStride: i32, count: i32, weight: usize, k: i32,
+  bias: usize, residual: usize, residualStride: i32, first: i32, last: i32, scratch: usize,
 ): void {
-  if (format == numberOf<Q8_0>()) strip<Q8_0>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<Q4_0>()) strip<Q4_0>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<Q4_1>()) strip<Q4_1>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<Q5_0>()) strip<Q5_0>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<Q5_1>()) strip<Q5_1>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<Q2_K>()) strip<Q2_K>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<Q3_K>()) strip<Q3_K>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<Q4_K>()) strip<Q4_K>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<Q5_K>()) strip<Q5_K>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<Q6_K>()) strip<Q6_K>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<IQ4_NL>()) strip<IQ4_NL>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<IQ4_XS>()) strip<IQ4_XS>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<TQ2_0>()) strip<TQ2_0>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<MXFP4>()) strip<MXFP4>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<F32>()) floats<F32>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<F16>()) floats<F16>(to, a, aStride, count, weight, column, k);
-  else if (format == numberOf<BF16>()) floats<BF16>(to, a, aStride, count, weight, column, k);
-}
-
-/** Eight columns' sums of one row, or four twice: 8 f32. */
-// @ts-ignore: decorator
-@inline
-function rowSumsOf(
-  format: i32, to: usize, a: usize, weight: usize, column: i32, two: bool, k: i32,
-): void {
-  if (format == numberOf<Q8_0>()) pair<Q8_0>(to, a, weight, column, two, k);
-  else if (format == numberOf<Q4_0>()) pair<Q4_0>(to, a, weight, column, two, k);
-  else if (format == numberOf<Q4_1>()) pair<Q4_1>(to, a, weight, column, two, k);
-  else if (format == numberOf<Q5_0>()) pair<Q5_0>(to, a, weight, column, two, k);
-  else if (format == numberOf<Q5_1>()) pair<Q5_1>(to, a, weight, column, two, k);
-  else if (format == numberOf<Q2_K>()) pair<Q2_K>(to, a, weight, column, two, k);
-  else if (format == numberOf<Q3_K>()) pair<Q3_K>(to, a, weight, column, two, k);
-  else if (format == numberOf<Q4_K>()) pair<Q4_K>(to, a, weight, column, two, k);
-  else if (format == numberOf<Q5_K>()) pair<Q5_K>(to, a, weight, column, two, k);
-  else if (format == numberOf<Q6_K>()) pair<Q6_K>(to, a, weight, column, two, k);
-  else if (format == numberOf<IQ4_NL>()) pair<IQ4_NL>(to, a, weight, column, two, k);
-  else if (format == numberOf<IQ4_XS>()) pair<IQ4_XS>(to, a, weight, column, two, k);
-  else if (format == numberOf<TQ2_0>()) pair<TQ2_0>(to, a, weight, column, two, k);
-  else if (format == numberOf<MXFP4>()) pair<MXFP4>(to, a, weight, column, two, k);
-}
-
-// @ts-ignore: decorator
-@inline
-function isFloatNumber(format: i32): bool {
-  return format == numberOf<F32>() || format == numberOf<F16>() || format == numberOf<BF16>();
+  const rowBytes = <usize>k * weightBytes<F>();
+  for (let column = first; column < last; column += 4) {
+    const w = weight + <usize>column * rowBytes;
+    floatSums<F>(scratch, a, <usize>aStride, count, w, k, scratch + stripScratch);
+    finish(out, outStride, count, bias, residual, residualStride, column, min(4, last - column), scratch);
+  }
 }
 
 /** Adds bias and residual and writes `columns` (1…4) columns from `column` on. */
@@ -128,28 +167,4 @@ function finish(
     }
     if (residual) residual += residualStride;
   }
-}
-
-// @ts-ignore: decorator
-@inline
-function strip<F>(to: usize, a: usize, aStride: i32, count: i32, weight: usize, column: i32, k: i32,
-): void {
-  const at = weight + <usize>(column >> 2) * stripBytes<F>(k);
-  stripSums<F>(to, a, <usize>aStride, count, at, k);
-}
-
-// @ts-ignore: decorator
-@inline
-function pair<F>(to: usize, a: usize, weight: usize, column: i32, two: bool, k: i32): void {
-  const bytes = stripBytes<F>(k);
-  rowSums<F>(to, a, weight + <usize>(column >> 2) * bytes, two ? bytes : 0, k);
-}
-
-// @ts-ignore: decorator
-@inline
-function floats<F>(
-  to: usize, a: usize, aStride: i32, count: i32, weight: usize, column: i32, k: i32,
-): void {
-  const w = weight + <usize>column * <usize>k * weightBytes<F>();
-  floatSums<F>(to, a, <usize>aStride, count, w, k, to + stripScratch);
 }

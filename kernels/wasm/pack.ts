@@ -31,7 +31,7 @@ export function packedBytes(format: i32, rows: i32, width: i32): usize {
  * Packs rows that lie one after another as in GGUF.
  *
  * source  rows · width values
- * target  packed address of the first of these rows; apart from source
+ * target  packed address of the first of these rows, 16-byte aligned; apart from source
  * rows    a multiple of four except at the end of the matrix, where rows of zero bits fill the strip
  */
 export function packRows(format: i32, source: usize, target: usize, rows: i32, width: i32): void {
@@ -159,7 +159,10 @@ function packBlock<F>(s0: usize, s1: usize, s2: usize, s3: usize, head: usize, b
     vectors(s0, s1, s2, s3, 0, 4, body);
   } else if (is<F, MXFP4>()) {
     // exponent byte, 16 bytes
-    store<u32>(head, <u32>load<u8>(s0) | (<u32>load<u8>(s1) << 8) | (<u32>load<u8>(s2) << 16) | (<u32>load<u8>(s3) << 24));
+    store<u8>(head, load<u8>(s0));
+    store<u8>(head + 1, load<u8>(s1));
+    store<u8>(head + 2, load<u8>(s2));
+    store<u8>(head + 3, load<u8>(s3));
     vectors(s0, s1, s2, s3, 1, 1, body);
   }
 }

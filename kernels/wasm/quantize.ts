@@ -5,19 +5,12 @@ import { q8Block, q8Codes, q8Sums } from "./formats/q8-row";
  * Quantises a row.
  *
  * x    n f32
- * out  n/32 blocks as above
+ * out  a q8 row (formats/q8-row.ts)
  * n    values; 32 divides n
  */
 export function quantizeRow(x: usize, out: usize, n: i32): void {
   const end = x + (<usize>n << 2);
   for (; x < end; x += 128, out += q8Block) quantizeBlock(x, out);
-}
-
-/** The larger of each lane of a and b, unsigned: of magnitudes' bits it is the larger magnitude, NaN above all. */
-// @ts-ignore: decorator
-@inline
-function larger(a: v128, b: v128): v128 {
-  return i32x4.max_s(a, b);
 }
 
 // @ts-ignore: decorator
@@ -27,11 +20,12 @@ function codes(x: usize, inverse: v128): v128 {
 }
 
 function quantizeBlock(x: usize, out: usize): void {
+  // Of magnitudes the larger has the larger bits, NaN and infinity above all.
   const magnitude = i32x4.splat(0x7fffffff);
   let top = v128.and(v128.load(x), magnitude);
-  for (let i: usize = 16; i < 128; i += 16) top = larger(top, v128.and(v128.load(x + i), magnitude));
-  top = larger(top, v128.shuffle<i32>(top, top, 2, 3, 2, 3));
-  top = larger(top, v128.shuffle<i32>(top, top, 1, 1, 1, 1));
+  for (let i: usize = 16; i < 128; i += 16) top = i32x4.max_s(top, v128.and(v128.load(x + i), magnitude));
+  top = i32x4.max_s(top, v128.shuffle<i32>(top, top, 2, 3, 2, 3));
+  top = i32x4.max_s(top, v128.shuffle<i32>(top, top, 1, 1, 1, 1));
   const bits = i32x4.extract_lane(top, 0);
   const amax = reinterpret<f32>(bits);
   // Infinity and NaN have exponent field 255: their bits are 0x7f800000 and above.

@@ -170,7 +170,7 @@ function weightBytes(type: Type, n: number, k: number, seed: number, fill: Fill 
       const half = fill === "random" ? extremeHalves[(block + 4 * i) % extremeHalves.length] : 0x2e66;
       view.setUint16(at + offset, half, true);
     }
-    if (type === "MXFP4") bytes[at] = [0, 1, 2, 127, 130, 100, 200][block % 7];
+    if (type === "MXFP4") bytes[at] = [0, 1, 2, 127, 130, 100, 200, 255][block % 8];
   }
   return bytes;
 }

@@ -2,9 +2,7 @@
 //
 // A block of 256 values is taken as eight parts of 32: half `n` (0, 1; known when running) and part `j` of the
 // half (0…3; constant). Blocks of 32 have n = j = 0. A part is eight units `u` of four values.
-import {
-  IQ4_NL, IQ4_XS, is, MXFP4, Q2_K, Q3_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, TQ2_0,
-} from "./shape";
+import { IQ4_NL, IQ4_XS, is, MXFP4, Q2_K, Q3_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, TQ2_0 } from "./shape";
 
 /** Bits of an unsigned code; 8 means a signed byte. */
 // @ts-ignore: decorator

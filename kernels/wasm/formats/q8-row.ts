@@ -4,7 +4,8 @@
 //   0   f32   scale
 //   4   i16   sum of codes 0…15; |sum| ≤ 16 · 127
 //   6   i16   sum of codes 16…31
-//   8   i8    32 codes; where RELAXED is 0, codes 1 and 2 of every four change places (matmul-plain.ts says why)
+//   8   i8    32 codes; where RELAXED is 0, codes 1 and 2 of every four change places: plain SIMD takes
+//             weights 0 and 2, then 1 and 3, as pairs of i16 (matmul-strip.ts, wideAt)
 
 // @ts-ignore: decorator
 @inline

@@ -4,7 +4,8 @@
 // order, first all heads (the f16 scales of the four rows), padded to 16 bytes, then all bodies (the codes and
 // integer scales), a multiple of 16 bytes each, so that no 16-byte load of codes straddles two cache lines.
 // A 16-byte vector of a body holds four bytes of row 0, the same four of row 1, of row 2 and of row 3: packing is
-// a transposition of 32-bit words, the bits within keep GGUF's order, and the size is GGUF's, the padding apart.
+// a transposition of 32-bit words, and the size is GGUF's, the padding apart. The bits within keep GGUF's order, but
+// for the fifth bits of Q5_0 and Q5_1 (pack.ts, fifthBits).
 //
 // Float formats: rows one after another, as in GGUF.
 //
