@@ -390,6 +390,25 @@ napi_value setWeight(napi_env env, napi_value* arguments) {
   return nullptr;
 }
 
+/// staging(bytes): ArrayBuffer to read files into. Of its own memory rather than the JavaScript heap's, so that it goes
+/// back to the system at once when it is released.
+napi_value staging(napi_env env, napi_value* arguments) {
+  auto region = std::make_unique<Region>(allocate(count(env, arguments[0])));
+  napi_value result;
+  check(napi_create_external_arraybuffer(
+            env, region->data(), region->bytes(), [](napi_env, void*, void* hint) { delete static_cast<Region*>(hint); },
+            region.get(), &result),
+        "staging");
+  region.release();
+  return result;
+}
+
+/// release(staging): the ArrayBuffer is empty from here on
+napi_value release(napi_env env, napi_value* arguments) {
+  check(napi_detach_arraybuffer(env, arguments[0]), "staging");
+  return nullptr;
+}
+
 /// pack(program, index, expert, firstRow, rows, bytes): promise. Packs rows that `bytes` holds, GGUF row after row.
 napi_value pack(napi_env env, napi_value* arguments) {
   Handle& held = handleOf(env, arguments[0]);
@@ -492,6 +511,8 @@ NAPI_MODULE_INIT() {
     add<programBytes>(env, exports, "bytes");
     add<programThreads>(env, exports, "threads");
     add<setWeight>(env, exports, "setWeight");
+    add<staging>(env, exports, "staging");
+    add<release>(env, exports, "release");
     add<pack>(env, exports, "pack");
     add<run>(env, exports, "run");
     add<closeProgram>(env, exports, "close");

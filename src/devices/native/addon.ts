@@ -12,6 +12,10 @@ export interface Addon {
   threads(program: NativeProgram): number;
   /** Copies the values of a vector or of frequencies. */
   setWeight(program: NativeProgram, index: number, bytes: Uint8Array): void;
+  /** Memory to read files into. */
+  staging(bytes: number): ArrayBuffer;
+  /** Gives it back; the buffer is empty from here on. */
+  release(staging: ArrayBuffer): void;
   /** Packs GGUF rows of an expert's matrix, from `firstRow` on (a multiple of `group`). */
   pack(
     program: NativeProgram,

@@ -31,7 +31,7 @@ export async function loadWeights(
     ...plan.weights.map((weight) => (weight.kind === "matrix" ? packedRow(weight) : 0)),
   );
   const stagingBytes = Math.max(usualStagingBytes, largest * group);
-  let [staging, other] = [new Uint8Array(stagingBytes), new Uint8Array(stagingBytes)];
+  let [staging, other] = [addon.staging(stagingBytes), addon.staging(stagingBytes)];
   let packing: Promise<void> = Promise.resolve();
   try {
     for (const [index, weight] of plan.weights.entries()) {
@@ -45,9 +45,12 @@ export async function loadWeights(
         await loadMatrix(weight, index);
       }
     }
+    await packing;
   } finally {
     // The threads may not be at work on memory that an error gives up.
-    await packing;
+    await packing.catch(() => {});
+    addon.release(staging);
+    addon.release(other);
   }
 
   async function loadMatrix(weight: MatrixWeight, index: number): Promise<void> {
@@ -57,7 +60,7 @@ export async function loadWeights(
       for (let first = 0; first < weight.rows; first += most) {
         options.signal?.throwIfAborted();
         const rows = Math.min(most, weight.rows - first);
-        const target = staging.subarray(0, rows * bytes);
+        const target = new Uint8Array(staging, 0, rows * bytes);
         await readRows(weight, expert * weight.rows + first, target);
         await packing;
         packing = addon.pack(program, index, expert, first, rows, target);
