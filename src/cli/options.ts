@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { type DeviceName, deviceNames } from "../devices/device.ts";
 import { optionValue } from "./errors.ts";
 
 /** The numbers that an option takes. */
@@ -61,7 +62,7 @@ export function commonOptions(command: Command): Command {
 export interface LoadFlags extends CommonFlags {
   readonly context?: number;
   readonly threads?: number;
-  readonly device?: "auto" | "wasm" | "reference";
+  readonly device?: "auto" | DeviceName;
   readonly mode?: "fast" | "reproducible";
   readonly kv?: "f16" | "q8";
 }
@@ -77,7 +78,7 @@ export function loadOptions(command: Command): Command {
     .addOption(
       numberOption("--threads <count>", "threads to compute with", { least: 1, most: 256, whole: true }),
     )
-    .addOption(choiceOption("--device <name>", "what computes", ["auto", "wasm", "reference"]))
+    .addOption(choiceOption("--device <name>", "what computes", ["auto", ...deviceNames]))
     .addOption(
       choiceOption("--mode <mode>", "reproducible: the same bits on every device", ["fast", "reproducible"]),
     )

@@ -2,7 +2,9 @@ import { isIntegerType } from "../bytes/integer-blocks.ts";
 import type { TensorType } from "../bytes/types.ts";
 import type { Plan } from "../plan/plan.ts";
 
-export type DeviceName = "native" | "wasm" | "reference";
+/** Every device there is, quickest first; some may not be able to run here. */
+export const deviceNames = ["native", "wasm", "reference"] as const;
+export type DeviceName = (typeof deviceNames)[number];
 
 /** One step: tokens of any number of sequences, prompts and answers alike. */
 export interface Batch {
