@@ -6,7 +6,7 @@
  *
  * One thread. One row of activations: packed bytes of weights per second (a token reads every weight once).
  * 2, 4 and 64 rows: operations per second, two for a multiplication and an addition. The matrix, 4096 wide, is
- * larger than the caches: about 96 MiB packed. Processor time, so that
+ * larger than the caches: about 96 MiB packed, or as many MiB as the variable MIB says. Processor time, so that
  * other work on the machine counts less; best of five passes. Ends in one line of JSON.
  */
 import { tensorTypes } from "../src/bytes/types.ts";

@@ -38,7 +38,7 @@ export interface Kernels {
 export type Build = "relaxed" | "simd";
 
 /** Compiles matmul.ts, pack.ts, quantize.ts and gather.ts as one module, unless it is there and up to date. */
-async function compiled(build: Build): Promise<Uint8Array> {
+async function compiled(build: Build): Promise<Uint8Array<ArrayBuffer>> {
   const out = join("dist/kernels", `test-matmul-${build}.wasm`);
   const files = readdirSync(join(root, sources), { recursive: true, withFileTypes: true })
     .filter((file) => file.name.endsWith(".ts"))
@@ -57,7 +57,7 @@ async function compiled(build: Build): Promise<Uint8Array> {
     if (error) throw new Error(`${error.message}\n${stderr}`);
     renameSync(join(root, part), join(root, out));
   }
-  return readFileSync(join(root, out));
+  return new Uint8Array(readFileSync(join(root, out)));
 }
 
 /** The kernels of a build with `bytes` of memory. */
