@@ -1,10 +1,12 @@
-// Builds dist/: TypeScript to JavaScript, AssemblyScript to WebAssembly, and a bundle of both for browsers.
+// Builds dist/: TypeScript to JavaScript, AssemblyScript to WebAssembly, a bundle of both for browsers, and the
+// native kernels where a C++ compiler is (which `npm install` has done already, unless their sources changed).
 // Does nothing where dist/ is newer than every source, so that `npm start` and `npm test` can call it each time.
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildBrowser } from "./build-browser.mjs";
+import { buildNative } from "./build-native.mjs";
 import { buildWasm } from "./build-wasm.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -47,3 +49,5 @@ function removeOrphans() {
 buildTypeScript();
 await buildWasm();
 await buildBrowser();
+const { built, message } = await buildNative();
+if (built) console.error(message);
