@@ -26,15 +26,18 @@ struct Vec {
 
   using Codes = __m256i;
   using Floats = __m256;
+  // The compiler's own vectors, whose shifts take a count that may be a constant or not.
+  using Unsigned = uint32_t __attribute__((vector_size(32)));
+  using Signed = int32_t __attribute__((vector_size(32)));
 
   LANES Codes load(const uint8_t* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); }
   LANES __m128i load128(const void* at) { return _mm_loadu_si128(static_cast<const __m128i*>(at)); }
   LANES Codes loadShorts(const uint8_t* at) { return _mm256_cvtepu16_epi32(load128(at)); }
   LANES Codes zeroWords() { return _mm256_setzero_si256(); }
   LANES Codes splatWord(uint32_t word) { return _mm256_set1_epi32(int32_t(word)); }
-  LANES Codes shiftLeft(Codes x, int n) { return _mm256_sll_epi32(x, _mm_cvtsi32_si128(n)); }
-  LANES Codes shiftRight(Codes x, int n) { return _mm256_srl_epi32(x, _mm_cvtsi32_si128(n)); }
-  LANES Codes shiftRightSigned(Codes x, int n) { return _mm256_sra_epi32(x, _mm_cvtsi32_si128(n)); }
+  LANES Codes shiftLeft(Codes x, int n) { return Codes(Unsigned(x) << n); }
+  LANES Codes shiftRight(Codes x, int n) { return Codes(Unsigned(x) >> n); }
+  LANES Codes shiftRightSigned(Codes x, int n) { return Codes(Signed(x) >> n); }
   LANES Codes either(Codes x, Codes y) { return _mm256_or_si256(x, y); }
   LANES Codes andBytes(Codes x, uint8_t byte) { return _mm256_and_si256(x, _mm256_set1_epi8(char(byte))); }
   LANES Codes andBytes32(Codes x, uint32_t word) { return _mm256_and_si256(x, splatWord(word)); }

@@ -4,6 +4,7 @@
 
 // gcc takes its own undefined registers for mistakes (its bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 
 #include <immintrin.h>
 
@@ -29,6 +30,9 @@ struct Vec {
 
   using Codes = __m512i;
   using Floats = __m512;
+  // The compiler's own vectors, whose shifts take a count that may be a constant or not.
+  using Unsigned = uint32_t __attribute__((vector_size(64)));
+  using Signed = int32_t __attribute__((vector_size(64)));
 
   LANES Codes load(const uint8_t* at) { return _mm512_loadu_si512(at); }
   LANES Codes loadShorts(const uint8_t* at) {
@@ -36,9 +40,9 @@ struct Vec {
   }
   LANES Codes zeroWords() { return _mm512_setzero_si512(); }
   LANES Codes splatWord(uint32_t word) { return _mm512_set1_epi32(int32_t(word)); }
-  LANES Codes shiftLeft(Codes x, int n) { return _mm512_sll_epi32(x, _mm_cvtsi32_si128(n)); }
-  LANES Codes shiftRight(Codes x, int n) { return _mm512_srl_epi32(x, _mm_cvtsi32_si128(n)); }
-  LANES Codes shiftRightSigned(Codes x, int n) { return _mm512_sra_epi32(x, _mm_cvtsi32_si128(n)); }
+  LANES Codes shiftLeft(Codes x, int n) { return Codes(Unsigned(x) << n); }
+  LANES Codes shiftRight(Codes x, int n) { return Codes(Unsigned(x) >> n); }
+  LANES Codes shiftRightSigned(Codes x, int n) { return Codes(Signed(x) >> n); }
   LANES Codes either(Codes x, Codes y) { return _mm512_or_si512(x, y); }
   LANES Codes andBytes(Codes x, uint8_t byte) { return _mm512_and_si512(x, _mm512_set1_epi8(char(byte))); }
   LANES Codes andBytes32(Codes x, uint32_t word) { return _mm512_and_si512(x, splatWord(word)); }

@@ -8,6 +8,9 @@
 
 #include "formats-unpack.h"
 
+/// How far ahead codes are asked for: into the first-level cache, and into the second. Measured in docs/kernels.md.
+constexpr size_t kSoonBytes = 2048, kLaterBytes = 16384;
+
 /// Addresses of R rows.
 template <int R>
 struct Rows {
@@ -28,22 +31,28 @@ INLINE void dotGroup(Floats (&acc)[P][R], const uint8_t* group, size_t row, size
   constexpr BlockFormat format = *blockFormat(Form::id);
   constexpr int parts = Form::halves ? 2 : 1;
   constexpr int units = 8 / parts;
-  // A row alone is limited by memory. The distances are those that ../../docs/kernels.md measured.
+  // A row alone is limited by memory, and the processor's own prefetching starts anew with every group's scales: they
+  // are asked for a whole group ahead.
   constexpr bool prefetches = R <= 2 && P * Vec::lanes == kGroup;
   constexpr size_t per32 = format.codeBytes() / (format.values / 32);
+  constexpr size_t scales32 = format.scaleBytes() / (format.values / 32);
   const uint8_t* codes = group + 4 * row;
   const uint8_t* scales = group + k / format.values * format.codeBytes();
   const uint8_t* ahead = group;
+  const uint8_t* scalesAhead = scales + groupBytes(format, k);
   size_t atCodes = 0, atScale = q8ScalesAt(k), atSum = q8SumsAt(k), atHalves = q8HalvesAt(k);
   for (size_t block = 0; block < k; block += format.values) {
     for (int j = 0; j < format.values / 32; ++j) {
       if constexpr (prefetches) {
 #pragma GCC unroll 8
         for (size_t i = 0; i < per32; i += 64) {
-          __builtin_prefetch(ahead + i + 512, 0, 3);
-          __builtin_prefetch(ahead + i + 4096, 0, 2);
+          __builtin_prefetch(ahead + i + kSoonBytes, 0, 3);
+          __builtin_prefetch(ahead + i + kLaterBytes, 0, 2);
         }
         ahead += per32;
+#pragma GCC unroll 8
+        for (size_t i = 0; i < scales32; i += 64) __builtin_prefetch(scalesAhead + i, 0, 2);
+        scalesAhead += scales32;
       }
       Scales factors[P];
 #pragma GCC unroll 4
