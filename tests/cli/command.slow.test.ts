@@ -217,7 +217,7 @@ describeBuilt("clavis", () => {
       ],
       [
         ["run", "stories", "a", "--device", "gpu"],
-        ["--device", "auto, wasm, reference"],
+        ["--device", "auto, native, wasm, reference"],
       ],
       [
         ["run", "stories", "a", "--mode", "quick"],
