@@ -167,8 +167,10 @@ int main(int count, char** arguments) {
   for (const std::string& rows : rowCounts) std::printf(" %5s-GOPS", rows.c_str());
   std::printf("\n");
   for (const std::string& level : levels) {
-    const MatrixKernels& kernels =
-        *selectMatrixKernels(level == "portable" ? CpuFeatures{} : limitCpu(detectCpu(), level.c_str()));
+    CpuFeatures features = limitCpu(detectCpu(), level.c_str());
+    if (level == "portable") features = {};
+    if (level == "ssse3") features = {.ssse3 = features.ssse3};
+    const MatrixKernels& kernels = *selectMatrixKernels(features);
     if (level != kernels.name) continue;
     std::vector<uint8_t> quantized(mostRows * k * 2);
     const size_t q8Stride = k + k / 32 * 4 + k / 16 * 4;

@@ -1,4 +1,4 @@
-// The matrix kernels of every level, and what they share. A level that this build has not is nullptr.
+// The matrix kernels of every level, and what they share.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,12 @@ namespace clavis {
 
 extern const MatrixKernels portableKernels;
 #if defined(__x86_64__)
+extern const MatrixKernels ssse3Kernels;
 extern const MatrixKernels avx2Kernels;
 extern const MatrixKernels avx512vnniKernels;
+#elif defined(__aarch64__)
+extern const MatrixKernels neonKernels;
+extern const MatrixKernels dotprodKernels;
 #endif
 
 /// As MatrixKernels::gatherRow, of all levels: a row of a table is read rarely, and in pieces.

@@ -48,6 +48,14 @@ std::unique_ptr<Bytes> input(size_t size) {
 
 size_t q8RowBytes(size_t n) { return (n + n / 32 * 4 + n / 16 * 4 + 63) / 64 * 64; }
 
+/// What the kernels of a level need, as far as this machine has it.
+CpuFeatures featuresOf(const std::string& level) {
+  CpuFeatures features = detectCpu();
+  if (level == "portable") return {};
+  if (level == "ssse3") return {.ssse3 = features.ssse3};
+  return limitCpu(features, level.c_str());
+}
+
 void run(const MatrixKernels& kernels, const int32_t (&request)[10]) {
   const int format = request[1];
   const size_t rows = request[2], n = request[3], k = request[4], first = request[5], last = request[6];
@@ -112,8 +120,7 @@ int main() {
   while (read(request, sizeof request)) {
     std::string level(size_t(request[8]), ' ');
     if (!read(level.data(), level.size())) return 1;
-    const CpuFeatures features = level == "portable" ? CpuFeatures{} : limitCpu(detectCpu(), level.c_str());
-    const MatrixKernels& kernels = *selectMatrixKernels(features);
+    const MatrixKernels& kernels = *selectMatrixKernels(featuresOf(level));
     if (request[0] == 0) {
       char name[64] = {};
       std::snprintf(name, sizeof name, "%s", kernels.name);

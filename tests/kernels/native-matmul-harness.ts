@@ -21,8 +21,11 @@ const sources = [
   "kernels/native/pack.cc",
   "kernels/native/matmul.cc",
   "kernels/native/matmul-portable.cc",
+  "kernels/native/matmul-ssse3.cc",
   "kernels/native/matmul-avx2.cc",
   "kernels/native/matmul-avx512vnni.cc",
+  "kernels/native/matmul-neon.cc",
+  "kernels/native/matmul-dotprod.cc",
   "tests/kernels/native-matmul-harness.cc",
 ];
 
@@ -33,10 +36,25 @@ const sanitizers = [
   "-g1",
 ];
 
-const x86Levels = ["portable", "avx2", "avx512vnni"];
+const x86Levels = ["portable", "ssse3", "avx2", "avx512vnni"];
 
 export const toolchains = {
   native: { name: "native", compiler: "g++", flags: [], runner: [], levels: x86Levels },
+  aarch64: {
+    name: "aarch64",
+    compiler: "aarch64-linux-gnu-g++",
+    flags: ["-static"],
+    runner: ["qemu-aarch64-static", "-cpu", "max"],
+    levels: ["portable", "neon", "dotprod"],
+  },
+  /** A processor of 2012, without the dot product: nothing may take it for a newer one. */
+  "cortex-a53": {
+    name: "aarch64",
+    compiler: "aarch64-linux-gnu-g++",
+    flags: ["-static"],
+    runner: ["qemu-aarch64-static", "-cpu", "cortex-a53"],
+    levels: ["portable", "neon"],
+  },
   sanitized: { name: "sanitized", compiler: "g++", flags: sanitizers, runner: [], levels: x86Levels },
 } as const satisfies Record<string, Toolchain>;
 
@@ -174,11 +192,14 @@ export class Harness {
 
 const bytesOfWords = (words: readonly number[]) => new Uint8Array(Int32Array.from(words).buffer);
 
+/** The answer to `kernelName`. */
+export const nameOf = (answer: Uint8Array): string => new TextDecoder().decode(answer).replaceAll("\0", "");
+
 /** Levels of a toolchain that this machine can run: those whose kernels are chosen when they are asked for. */
 export function runnableLevels(toolchain: Toolchain): string[] {
   const harness = new Harness(toolchain);
   for (const level of toolchain.levels) harness.kernelName(level);
-  const names = harness.run().map((bytes) => new TextDecoder().decode(bytes).replaceAll("\0", ""));
+  const names = harness.run().map(nameOf);
   return toolchain.levels.filter((level, i) => names[i] === level);
 }
 

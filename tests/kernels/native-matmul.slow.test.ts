@@ -6,6 +6,7 @@ import { RowReader } from "../../src/devices/reference/matrix.ts";
 import {
   Harness,
   isInstalled,
+  nameOf,
   type Product,
   packedTypes,
   runnableLevels,
@@ -14,7 +15,8 @@ import {
 } from "./native-matmul-harness.ts";
 
 // Every kernel of every level against the reference, bit by bit. CLAVIS_NATIVE_TOOLCHAIN chooses how the kernels are
-// built: "sanitized" adds AddressSanitizer and UndefinedBehaviorSanitizer.
+// built and run: "sanitized" adds AddressSanitizer and UndefinedBehaviorSanitizer, "aarch64" and "cortex-a53" run them
+// under qemu.
 
 const toolchain: Toolchain =
   toolchains[(process.env.CLAVIS_NATIVE_TOOLCHAIN ?? "native") as keyof typeof toolchains];
@@ -187,8 +189,12 @@ function widths(type: TensorType): readonly number[] {
 }
 
 describe.skipIf(!installed)(`native matrix kernels (${toolchain.name})`, () => {
-  test("a level that is asked for is the one that runs, and this machine has at least the portable one", () => {
+  test("a level that is asked for is the one that runs, and the best of them runs unasked", () => {
+    const harness = new Harness(toolchain);
+    harness.kernelName("");
+    expect(nameOf(harness.run()[0])).toBe(levels.at(-1));
     expect(levels).toContain("portable");
+    if (toolchain.runner.length > 0) expect(levels).toEqual(toolchain.levels);
   });
 
   describe.each(packedTypes)("%s", (type) => {
