@@ -1,15 +1,16 @@
 // Compiles kernels/native with the C++ compiler of the machine: dist/native/clavis.node. Without node-gyp: an addon
 // is a shared library, and the headers of Node-API come from the package node-api-headers.
 //
-//   node scripts/build-native.mjs [--force] [--target=aarch64]
+//   node scripts/build-native.mjs [--force] [--target=aarch64] [--sanitize]
 //
 // Says in one line what it did. Where there is no compiler the wasm device does the work, so nothing here fails an
-// installation. $CXX names another compiler. --target=aarch64 cross-compiles to dist/native/clavis-aarch64.node.
+// installation. $CXX names another compiler. --target=aarch64 cross-compiles to dist/native/clavis-aarch64.node;
+// --sanitize makes dist/native/clavis-sanitized.node, which stops at undefined behaviour and wrong addresses.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -30,16 +31,24 @@ const linkFlags = {
   darwin: ["-undefined", "dynamic_lookup"],
 };
 
+const sanitizers = [
+  "-fsanitize=address,undefined",
+  "-fno-sanitize-recover=undefined",
+  "-fno-omit-frame-pointer",
+];
+
 /**
  * Brings the addon up to date.
  *
- * @param {{ force?: boolean, target?: "aarch64" }} options  target: cross-compile instead of building for this machine
+ * @param {{ force?: boolean, target?: "aarch64", sanitize?: boolean }} options  target: cross-compile instead of
+ *   building for this machine; sanitize: with AddressSanitizer and UndefinedBehaviorSanitizer
  * @returns {Promise<{ file?: string, built: boolean, message: string }>} file: the addon, where there is one now;
  *   built: whether it was compiled by this call; message: one line for people
  */
-export async function buildNative({ force = false, target } = {}) {
+export async function buildNative({ force = false, target, sanitize = false } = {}) {
   const arch = target === "aarch64" ? "arm64" : process.arch;
-  const file = join(root, "dist/native", target ? `clavis-${target}.node` : "clavis.node");
+  const variant = sanitize ? "sanitized" : target;
+  const file = join(root, "dist/native", variant ? `clavis-${variant}.node` : "clavis.node");
   const fallback = "the wasm device is used";
   if (!existsSync(sourceFolder)) {
     return { built: false, message: `native kernels: no sources here; ${fallback}` };
@@ -63,10 +72,11 @@ export async function buildNative({ force = false, target } = {}) {
     const start = performance.now();
     const { include_dir: headers } = createRequire(import.meta.url)("node-api-headers");
     // Objects outside of dist/, so that what did not change is not compiled again after a clean build.
-    const objects = join(root, ".cache/native", target ?? arch);
+    const objects = join(root, ".cache/native", variant ?? arch);
     mkdirSync(objects, { recursive: true });
     mkdirSync(dirname(file), { recursive: true });
-    const flags = [...compileFlags, ...hardening[arch], `-I${headers}`];
+    const extra = sanitize ? sanitizers : [];
+    const flags = [...compileFlags, ...hardening[arch], ...extra, `-I${headers}`];
     const wanted = sources
       .filter((name) => name.endsWith(".cc"))
       .map((name) => {
@@ -82,16 +92,23 @@ export async function buildNative({ force = false, target } = {}) {
       for (let job = stale.shift(); job; job = stale.shift()) {
         // Renamed when whole: another build may be under way.
         const partial = `${job.object}.${process.pid}`;
-        await execute(compiler, [...flags, "-MMD", "-MF", `${partial}.d`, "-c", job.source, "-o", partial]);
+        await execute(compiler, [...flags, "-MMD", "-MF", `${partial}.d`, "-o", partial, "-c", job.source]);
         renameSync(`${partial}.d`, job.object.replace(/o$/, "d"));
         renameSync(partial, job.object);
       }
     };
     await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, compileNext));
-    const partial = `${file}.${process.pid}.tmp`;
+    const partial = file.replace(/node$/, `${process.pid}.node`);
     try {
-      const link = ["-shared", ...wanted.map(({ object }) => object), ...linkFlags[process.platform]];
+      const link = [
+        "-shared",
+        ...extra,
+        ...wanted.map(({ object }) => object),
+        ...linkFlags[process.platform],
+      ];
       await execute(compiler, [...link, "-o", partial]);
+      // A symbol that is nowhere defined shows only here.
+      if (!variant) await execute(process.execPath, ["-e", "require(process.argv[1])", partial]);
       renameSync(partial, file);
     } finally {
       rmSync(partial, { force: true });
@@ -132,17 +149,15 @@ function execute(command, args) {
     child.on("error", reject);
     child.on("close", (status) => {
       if (status === 0) resolve(said);
-      else
-        reject(
-          new Error(`${command} failed on ${args.find((arg) => /\.cc$/.test(arg)) ?? "linking"}\n${said}`),
-        );
+      else reject(new Error(`${basename(command)} failed on ${basename(args.at(-1))}\n${said}`));
     });
   });
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const target = process.argv.find((arg) => arg.startsWith("--target="))?.slice(9);
-  const { message, details } = await buildNative({ force: process.argv.includes("--force"), target });
+  const [force, sanitize] = ["--force", "--sanitize"].map((flag) => process.argv.includes(flag));
+  const { message, details } = await buildNative({ force, target, sanitize });
   process.stdout.write(`${message}\n`);
   if (details) process.stderr.write(`${details}\n`);
 }

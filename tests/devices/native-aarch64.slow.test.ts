@@ -1,9 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { existsSync, rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildNative } from "../../scripts/build-native.mjs";
+import { hashLogits, packageWith } from "../support/compiled.ts";
 import { goldenModels, storiesPath, syntheticFile } from "../support/golden.ts";
 import { addonFile } from "../support/native.ts";
 import { root } from "../support/shared.ts";
@@ -17,7 +16,6 @@ const canRun =
   addonFile !== undefined &&
   existsSync(node) &&
   spawnSync(qemu, ["--version"], { stdio: "ignore" }).status === 0;
-const script = join(root, "tests/support/hash-logits.mjs");
 
 describe.runIf(canRun)("native on AArch64 under qemu", () => {
   let folder: string;
@@ -27,14 +25,10 @@ describe.runIf(canRun)("native on AArch64 under qemu", () => {
   beforeAll(async () => {
     const { file, message } = await buildNative({ target: "aarch64" });
     expect(file, message).toBeDefined();
-    folder = mkdtempSync(join(tmpdir(), "clavis-aarch64-"));
-    cpSync(join(root, "dist"), join(folder, "dist"), { recursive: true });
-    cpSync(file!, join(folder, "dist/native/clavis.node"));
-    symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
-    symlinkSync(join(root, "package.json"), join(folder, "package.json"));
+    folder = packageWith(file!);
     models = [storiesPath];
     for (const model of goldenModels) models.push(await syntheticFile(model));
-    want = hashes(spawnSync(process.execPath, [script, join(root, "dist"), ...models], { encoding: "utf8" }));
+    want = hashLogits(root, models).hashes;
   }, 300_000);
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -44,27 +38,7 @@ describe.runIf(canRun)("native on AArch64 under qemu", () => {
     ["neoverse-n1", "dotprod"],
     ["cortex-a53", "neon"],
   ])("%s computes with %s, and gives the bits of this machine", (cpu, level) => {
-    const env = { ...process.env, QEMU_LD_PREFIX: "/usr/aarch64-linux-gnu" };
-    const args = ["-cpu", cpu, node, script, join(folder, "dist"), ...models];
-    const run = spawnSync(qemu, args, { env, encoding: "utf8" });
-    expect(hashes(run)).toEqual(want);
-    expect(run.stdout).toMatch(new RegExp(`^${level} `));
+    const env = { QEMU_LD_PREFIX: "/usr/aarch64-linux-gnu" };
+    expect(hashLogits(folder, models, [qemu, "-cpu", cpu, node], env)).toEqual({ hashes: want, level });
   });
 });
-
-/** The hash of each model. */
-function hashes({
-  status,
-  stdout,
-  stderr,
-}: {
-  status: number | null;
-  stdout: string;
-  stderr: string;
-}): string[] {
-  expect(status, stderr).toBe(0);
-  return stdout
-    .trim()
-    .split("\n")
-    .map((line) => line.split(" ")[1]);
-}

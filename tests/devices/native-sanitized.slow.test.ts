@@ -1,0 +1,40 @@
+import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildNative } from "../../scripts/build-native.mjs";
+import { hashLogits, packageWith } from "../support/compiled.ts";
+import { goldenModels, storiesPath, syntheticFile } from "../support/golden.ts";
+import { addonFile, levels } from "../support/native.ts";
+import { root } from "../support/shared.ts";
+
+// Whole models on kernels that stop at undefined behaviour and at addresses outside of what was allocated.
+
+/** Where the compiler keeps a sanitizer's library: Node itself has none of them, so they are loaded before it. */
+const libraryOf = (name: string) =>
+  spawnSync("g++", [`-print-file-name=lib${name}.so`], { encoding: "utf8" }).stdout?.trim() ?? "";
+const preloaded = ["asan", "ubsan"].map(libraryOf);
+const canRun =
+  addonFile !== undefined && process.platform === "linux" && preloaded.every((path) => path.startsWith("/"));
+
+describe.runIf(canRun)("native with sanitizers", () => {
+  let folder: string;
+  let models: string[];
+  let want: string[];
+
+  beforeAll(async () => {
+    const { file, message } = await buildNative({ sanitize: true });
+    expect(file, message).toBeDefined();
+    folder = packageWith(file!);
+    models = [storiesPath];
+    for (const model of goldenModels) models.push(await syntheticFile(model));
+    want = hashLogits(root, models).hashes;
+  }, 300_000);
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  test.each(levels)("%s: clean, and the same bits", (level) => {
+    // What V8 leaves allocated at the end is not ours.
+    const env = { CLAVIS_CPU: level, LD_PRELOAD: preloaded.join(" "), ASAN_OPTIONS: "detect_leaks=0" };
+    expect(hashLogits(folder, models, undefined, env)).toEqual({ hashes: want, level });
+  });
+});
