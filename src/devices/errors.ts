@@ -1,4 +1,4 @@
-import { ClavisError } from "../errors.ts";
+import { ClavisError, grouped } from "../errors.ts";
 
 /** Messages that more than one device uses. */
 
@@ -16,4 +16,34 @@ export function stepOutOfRange(what: string, value: number, limit: number): Clav
     expected: `from 0 to ${limit}`,
     next: "This is a mistake in the program that made the step; please report it.",
   });
+}
+
+export function noMemory(bytes: number, cause: unknown): ClavisError {
+  return new ClavisError("device.memory", {
+    found: `no room for a model of ${grouped(bytes)} bytes (${text(cause)})`,
+    expected: "that much free memory",
+    next: "Close other programs, take a smaller context, or a smaller model.",
+    cause,
+  });
+}
+
+export function q8HeadWidth(headWidth: number): ClavisError {
+  return new ClavisError("device.cache_q8", {
+    found: `heads of ${headWidth} values with a cache of type q8`,
+    expected: "a head width that 32 divides",
+    next: "Use the cache type f16.",
+  });
+}
+
+export function busy(): ClavisError {
+  return new ClavisError("device.busy", {
+    found: "a step before the last one was done",
+    expected: "one step at a time",
+    next: "Await run() before calling it again.",
+  });
+}
+
+/** The message of whatever was thrown. */
+export function text(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -1,8 +1,9 @@
 import type { Plan } from "../../plan/plan.ts";
 import { type Device, type DeviceDescription, type ProgramOptions, packedType } from "../device.ts";
+import { text } from "../errors.ts";
 import { kernelNames } from "../kernel-names.ts";
 import type { Addon } from "./addon.ts";
-import { text, unavailable } from "./errors.ts";
+import { unavailable } from "./errors.ts";
 import { defaultThreads, levelOfEnvironment, loadAddon } from "./node-addon.ts";
 import { startProgram } from "./program.ts";
 

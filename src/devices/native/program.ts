@@ -2,9 +2,9 @@ import { tensorTypes } from "../../bytes/types.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { batchCheck } from "../check-batch.ts";
 import { type Batch, type Program, type ProgramOptions, packedType } from "../device.ts";
-import { closedError } from "../errors.ts";
+import { busy, closedError, noMemory, q8HeadWidth } from "../errors.ts";
 import { type Addon, type NativeProgram, weightKinds } from "./addon.ts";
-import { busy, failed, noMemory, notPacked, q8HeadWidth } from "./errors.ts";
+import { failed, notPacked } from "./errors.ts";
 import { loadWeights } from "./load.ts";
 
 /** The kernels of a program, and with how many threads. */

@@ -1,8 +1,8 @@
 import type { Plan } from "../../plan/plan.ts";
 import { type Device, type DeviceDescription, type ProgramOptions, packedType } from "../device.ts";
+import { kernelNames } from "../kernel-names.ts";
 import { noKernels, unavailable } from "./errors.ts";
 import { hasRelaxedSimd, hasSimd, type KernelFile, type KernelSet } from "./kernels.ts";
-import { kernelNames } from "./names.ts";
 import type { WasmPlatform } from "./platform.ts";
 import { startProgram } from "./program.ts";
 
@@ -59,7 +59,13 @@ export function wasmDevice(platform: WasmPlatform, options: WasmDeviceOptions = 
 
     packedType,
 
-    kernelNames: (plan: Plan) => kernelNames(plan, kernels),
+    kernelNames: (plan: Plan) =>
+      kernelNames(plan, {
+        // Only products with integer weights have relaxed forms.
+        integer: kernels === "relaxed" ? "relaxed_simd128" : "simd128",
+        float: "simd128",
+        rows: "simd128",
+      }),
 
     async program(plan: Plan, programOptions: ProgramOptions = {}) {
       if (!hasSimd()) throw unavailable("this runtime lacks WebAssembly SIMD");

@@ -1,4 +1,5 @@
 import { ClavisError, grouped, quoted } from "../../errors.ts";
+import { text } from "../errors.ts";
 
 /** Messages of the wasm device. */
 
@@ -27,39 +28,6 @@ export function tooLarge(bytes: number, parts: string): ClavisError {
   });
 }
 
-export function noMemory(bytes: number, cause: unknown): ClavisError {
-  return new ClavisError("device.memory", {
-    found: `${grouped(bytes)} bytes of memory could not be had (${text(cause)})`,
-    expected: "that much free memory in one piece",
-    next: "Close other programs, take a smaller context, or a smaller model.",
-    cause,
-  });
-}
-
-export function q8HeadWidth(headWidth: number): ClavisError {
-  return new ClavisError("device.cache_q8", {
-    found: `heads of ${headWidth} values with a cache of type q8`,
-    expected: "a head width that 32 divides",
-    next: "Use the cache type f16.",
-  });
-}
-
-export function stepOutOfRange(what: string, value: number, limit: number): ClavisError {
-  return new ClavisError("device.step", {
-    found: `a step with ${what} ${value}`,
-    expected: `from 0 to ${limit}`,
-    next: "This is a mistake in the program that made the step; please report it.",
-  });
-}
-
-export function busy(): ClavisError {
-  return new ClavisError("device.busy", {
-    found: "a step before the last one was done",
-    expected: "one step at a time",
-    next: "Await run() before calling it again.",
-  });
-}
-
 export function failed(what: string): ClavisError {
   return new ClavisError("device.failed", {
     found: `a compute thread failed: ${quoted(what)}`,
@@ -74,8 +42,4 @@ export function closedWhileRunning(): ClavisError {
     expected: "an open model until the step's end",
     next: "Load the model again.",
   });
-}
-
-function text(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -2,8 +2,9 @@ import { tensorTypes } from "../../bytes/types.ts";
 import { type Plan, pagePositions, type Weight } from "../../plan/plan.ts";
 import { common, formOf, type OpName, ops, tapeWords, wordOf } from "../../plan/tape.ts";
 import { packedType } from "../device.ts";
+import { q8HeadWidth } from "../errors.ts";
 import { controlEnd, weightWords } from "./control.ts";
-import { q8HeadWidth, tooLarge } from "./errors.ts";
+import { tooLarge } from "./errors.ts";
 import type { Kernels } from "./kernels.ts";
 
 /** Where everything lies in the memory of a program: byte addresses and sizes. */

@@ -1,9 +1,10 @@
 import type { Plan } from "../../plan/plan.ts";
-import { common, ops, tapeWords, wordOf } from "../../plan/tape.ts";
+import { tapeWords } from "../../plan/tape.ts";
+import { batchCheck } from "../check-batch.ts";
 import type { Batch, Program, ProgramOptions } from "../device.ts";
-import { closedError } from "../errors.ts";
+import { busy, closedError, noMemory } from "../errors.ts";
 import { field, jobs, weightWords, words } from "./control.ts";
-import { busy, closedWhileRunning, failed, noMemory, stepOutOfRange } from "./errors.ts";
+import { closedWhileRunning, failed } from "./errors.ts";
 import { instantiate, type Kernels } from "./kernels.ts";
 import { loadWeights, type PackJob } from "./load.ts";
 import { type Layout, layOut } from "./memory.ts";
@@ -47,9 +48,7 @@ class WasmProgram implements Program {
   readonly threads: number;
   readonly #plan: Plan;
   readonly #layout: Layout;
-  /** Rows of the matrices that tokens and positions pick rows of: what they have to stay below. */
-  readonly #tokenLimit: number;
-  readonly #positionLimit: number;
+  readonly #check: (batch: Batch) => void;
   #memory: WebAssembly.Memory | undefined;
   #ints: Int32Array;
   #kernels: Kernels | undefined;
@@ -67,8 +66,7 @@ class WasmProgram implements Program {
     const sizing = instantiate(module, new WebAssembly.Memory({ initial: 2, maximum: 2, shared }));
     this.#layout = layOut(plan, this.threads, sizing);
     this.memoryBytes = this.#layout.bytes;
-    this.#tokenLimit = rowsPicked(plan, "embed");
-    this.#positionLimit = rowsPicked(plan, "addPosition");
+    this.#check = batchCheck(plan);
     const pages = this.#layout.bytes / 65536;
     try {
       this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
@@ -113,6 +111,7 @@ class WasmProgram implements Program {
   async run(batch: Batch): Promise<Float32Array> {
     if (!this.#memory) throw closedError();
     if (this.#endJob) throw busy();
+    this.#check(batch);
     this.#writeStep(batch);
     this.#ints[field.jobKind] = jobs.step;
     await this.#perform();
@@ -213,25 +212,8 @@ class WasmProgram implements Program {
   }
 
   #writeStep({ tokens, positions, slots, wanted, pageTables }: Batch): void {
-    const { limits, cache } = this.#plan;
+    const { limits } = this.#plan;
     const layout = this.#layout;
-    checkCount("tokens", tokens.length, limits.tokens);
-    checkCount("wanted rows", wanted.length, limits.wanted);
-    checkCount("sequences", pageTables.length, limits.sequences);
-    checkCount("positions", positions.length, tokens.length);
-    checkCount("slots", slots.length, tokens.length);
-    checkBelow("token", tokens, this.#tokenLimit);
-    checkBelow("slot", slots, pageTables.length);
-    checkBelow("wanted row", wanted, tokens.length);
-    for (const table of pageTables) {
-      checkCount("pages of a sequence", table.length, limits.pagesPerSequence);
-      checkBelow("page", table, cache.pages);
-    }
-    for (let t = 0; t < tokens.length; t++) {
-      const limit = Math.min(this.#positionLimit, pageTables[slots[t]].length * 32);
-      if (!(positions[t] >= 0 && positions[t] < limit))
-        throw stepOutOfRange("position", positions[t], limit - 1);
-    }
     const ints = this.#ints;
     ints.set(tokens, layout.tokens / 4);
     ints.set(positions, layout.positions / 4);
@@ -256,26 +238,5 @@ class WasmProgram implements Program {
       result.set(new Float32Array(buffer, start + r * logitsStride, vocabulary), r * vocabulary);
     }
     return result;
-  }
-}
-
-/** The fewest rows of the matrices that calls of this operation pick rows of. */
-function rowsPicked({ tape, weights }: Plan, op: "embed" | "addPosition"): number {
-  let rows = Number.POSITIVE_INFINITY;
-  for (let at = 0; at < tape.length; at += tapeWords) {
-    if (tape[at + common.op] !== ops[op].id) continue;
-    const weight = weights[tape[at + wordOf(op, "weight")]];
-    if (weight.kind === "matrix") rows = Math.min(rows, weight.rows);
-  }
-  return rows;
-}
-
-function checkCount(what: string, count: number, limit: number): void {
-  if (count > limit) throw stepOutOfRange(`${what}:`, count, limit);
-}
-
-function checkBelow(what: string, values: Int32Array, limit: number): void {
-  for (const value of values) {
-    if (!(value >= 0 && value < limit)) throw stepOutOfRange(what, value, limit - 1);
   }
 }
