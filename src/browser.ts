@@ -1,12 +1,19 @@
 import { urlUnusable } from "./bytes/errors.ts";
-import { openGguf } from "./bytes/gguf.ts";
+import { type Gguf, openGguf } from "./bytes/gguf.ts";
 import { openModelUrls } from "./bytes/http-source.ts";
 import { type ByteSource, blobSource, bufferSource } from "./bytes/source.ts";
 import type { Device, DeviceDescription } from "./devices/device.ts";
 import { reference } from "./devices/reference/device.ts";
 import { wasmDevice } from "./devices/wasm/device.ts";
 import { webPlatform } from "./devices/wasm/web-platform.ts";
-import { type Inspection, inspect as inspectGguf, type LoadOptions, Model } from "./model.ts";
+import {
+  type Explanation,
+  explain as explainGguf,
+  type Inspection,
+  inspect as inspectGguf,
+  type LoadOptions,
+  Model,
+} from "./model.ts";
 
 // What a browser's bundler, or a page, imports as "clavis": the names of index.ts, without Node.
 
@@ -14,9 +21,18 @@ export type { ByteSource } from "./bytes/source.ts";
 export type { TensorType } from "./bytes/types.ts";
 export type { DeviceDescription, DeviceName } from "./devices/device.ts";
 export { ClavisError } from "./errors.ts";
+export type { DryOptions } from "./generate/dry.ts";
+export type { TokenLogprob } from "./generate/logprobs.ts";
 export type { SamplingOptions } from "./generate/options.ts";
-export type { FinishReason, GenerateResult, GenerateStream, Piece } from "./generate/stream.ts";
-export { type GenerateOptions, type Inspection, type LoadOptions, Model, type ModelInfo } from "./model.ts";
+export type { FinishReason, GenerateResult, GenerateStream, Piece, PieceLogprob } from "./generate/stream.ts";
+export {
+  type Explanation,
+  type GenerateOptions,
+  type Inspection,
+  type LoadOptions,
+  Model,
+  type ModelInfo,
+} from "./model.ts";
 export { architectures } from "./models/index.ts";
 export type { KvType } from "./plan/plan.ts";
 export type { Message } from "./tokens/chat.ts";
@@ -42,18 +58,27 @@ export async function load(source: ModelSource, options?: LoadOptions): Promise<
 }
 
 /** What the file of a model says of it; its weights are not read. */
-export async function inspect(source: ModelSource): Promise<Inspection> {
-  const sources = await open(source);
-  try {
-    return inspectGguf(await openGguf(sources));
-  } finally {
-    await Promise.all(sources.map((one) => one.close()));
-  }
+export function inspect(source: ModelSource): Promise<Inspection> {
+  return withHeader(source, inspectGguf);
+}
+
+/** The plan that a model would run by, a line per kernel call; its weights are not read. */
+export function explain(source: ModelSource, options?: LoadOptions): Promise<Explanation> {
+  return withHeader(source, (gguf) => explainGguf(gguf, devices, options));
 }
 
 /** Every device, whether it can run here, and with which kernels; quickest first. */
 export function describeDevices(): Promise<DeviceDescription[]> {
   return Promise.all(devices.map((device) => device.describe()));
+}
+
+async function withHeader<T>(source: ModelSource, use: (gguf: Gguf) => T | Promise<T>): Promise<T> {
+  const sources = await open(source);
+  try {
+    return await use(await openGguf(sources));
+  } finally {
+    await Promise.all(sources.map((one) => one.close()));
+  }
 }
 
 async function open(source: ModelSource): Promise<ByteSource[]> {
