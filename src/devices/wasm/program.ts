@@ -122,10 +122,22 @@ class WasmProgram implements Program {
     this.#endJob?.reject(closedWhileRunning());
     const workers = this.#workers;
     this.#workers = [];
+    if (workers.length > 0) this.#endThreads();
     this.#memory = undefined;
     this.#kernels = undefined;
     this.#ints = new Int32Array(0);
     await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+
+  /** Has the threads end of themselves: Chromium takes two seconds to end one that sleeps, and keeps the memory. */
+  #endThreads(): void {
+    const ints = this.#ints;
+    Atomics.store(ints, words.failed, 1);
+    Atomics.store(ints, field.jobKind, jobs.end);
+    Atomics.store(ints, words.job, (this.#job + 1) | 0);
+    Atomics.notify(ints, words.job);
+    // A wait for a job that will not end would hold the memory, too.
+    Atomics.notify(ints, words.done);
   }
 
   /** Runs the job in the control block, on the workers or here. */
