@@ -1,3 +1,4 @@
+import { ClavisError } from "../errors.ts";
 import { fileShrank, partMissing, sourceClosed, urlChanged, urlRefused, urlUnreachable } from "./errors.ts";
 import { partNames } from "./parts.ts";
 import { type ByteSource, blobSource, bufferSource, checkRange } from "./source.ts";
@@ -125,7 +126,10 @@ function rangeSource(
     return block;
   }
 
-  const failure = (error: unknown) => (ending.signal.aborted ? sourceClosed(name) : error);
+  const failure = (error: unknown) => {
+    if (ending.signal.aborted) return sourceClosed(name);
+    return error instanceof ClavisError ? error : urlUnreachable(url.href, error);
+  };
 
   return {
     name,
