@@ -23,32 +23,56 @@ struct Attention {
   }
 };
 
-/// out[0…32) = softcap(dot16(query, keys[…]) · scale). query: `stride` values, zeros behind the n-th; panel:
-/// [stride][32], likewise. Lanes of dot16 are registers here, so the tree that joins them is plain additions.
-inline void scorePage(float* out, const float* query, const float* panel, const Attention& at) {
+/// Scores of one page for `lines` neighbouring lines: softcap(dot16(query, keys[…]) · scale), 32 each.
+///
+/// out      scores of the first line; the next line's are `span` values further
+/// queries  `stride` values a line, zeros behind the n-th
+/// panel    [stride][32] keys, zeros likewise
+/// Lanes of dot16 are registers here, so the tree that joins them is plain additions.
+template <size_t lines>
+inline void scorePage(float* out, size_t span, const float* queries, const float* panel, const Attention& at) {
   constexpr size_t vectors = CLAVIS_LANES == 16 ? 2 : 1;  // as many accumulators as registers allow
   for (size_t from = 0; from < pagePositions; from += 16 * vectors) {
-    F joined[4][vectors];
+    F joined[4][lines][vectors];
+#pragma GCC unroll 4
     for (size_t lane = 0; lane < 4; lane++) {
-      F sums[4][vectors];
-      for (auto& sum : sums) {
-        for (F& v : sum) v = splat(0.0f);
+      F sums[4][lines][vectors];
+#pragma GCC unroll 4
+      for (size_t i = 0; i < 4; i++) {
+#pragma GCC unroll 2
+        for (size_t line = 0; line < lines; line++) {
+#pragma GCC unroll 2
+          for (size_t v = 0; v < vectors; v++) sums[i][line][v] = splat(0.0f);
+        }
       }
       for (size_t e = lane; e < at.stride; e += 16) {
 #pragma GCC unroll 4
         for (size_t i = 0; i < 4; i++) {
-          const F q = splat(query[e + 4 * i]);
           const float* keys = panel + (e + 4 * i) * pagePositions + from;
 #pragma GCC unroll 2
-          for (size_t v = 0; v < vectors; v++) sums[i][v] = sums[i][v] + q * load(keys + 16 * v);
+          for (size_t line = 0; line < lines; line++) {
+            const F q = splat(queries[line * at.stride + e + 4 * i]);
+#pragma GCC unroll 2
+            for (size_t v = 0; v < vectors; v++) sums[i][line][v] = sums[i][line][v] + q * load(keys + 16 * v);
+          }
         }
       }
-      for (size_t v = 0; v < vectors; v++) joined[lane][v] = (sums[0][v] + sums[2][v]) + (sums[1][v] + sums[3][v]);
+#pragma GCC unroll 2
+      for (size_t line = 0; line < lines; line++) {
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; v++) {
+          joined[lane][line][v] =
+              (sums[0][line][v] + sums[2][line][v]) + (sums[1][line][v] + sums[3][line][v]);
+        }
+      }
     }
-    for (size_t v = 0; v < vectors; v++) {
-      const F dots = (joined[0][v] + joined[2][v]) + (joined[1][v] + joined[3][v]);
-      const F scores = dots * at.scale;
-      store(out + from + 16 * v, at.capped ? softcap(scores, at.cap) : scores);
+    for (size_t line = 0; line < lines; line++) {
+      for (size_t v = 0; v < vectors; v++) {
+        const F dots =
+            (joined[0][line][v] + joined[2][line][v]) + (joined[1][line][v] + joined[3][line][v]);
+        const F scores = dots * at.scale;
+        store(out + line * span + from + 16 * v, at.capped ? softcap(scores, at.cap) : scores);
+      }
     }
   }
 }
@@ -63,30 +87,48 @@ inline void exponentials(float* scores, size_t count) {
   for (i = 0; i < count; i += 16) store(scores + i, exp(load(scores + i) - splat(top)));
 }
 
-/// out += Σ p[t] · values[t], t ascending, `vectors` · 16 values from `values` on, whose rows are `stride` apart.
-template <size_t vectors>
-inline void addColumns(float* out, const float* p, const float* values, size_t stride, size_t count) {
-  F sums[vectors];
+/// out += Σ p[t] · values[t], t ascending, for `lines` neighbouring lines and `vectors` · 16 values.
+///
+/// out     outputs of the first line; the next line's are `stride` values further
+/// p       weights, `span` values from line to line
+/// values  rows `stride` values apart
+template <size_t lines, size_t vectors>
+inline void addColumns(float* out, const float* p, size_t span, const float* values, size_t stride, size_t count) {
+  F sums[lines][vectors];
+#pragma GCC unroll 4
+  for (size_t line = 0; line < lines; line++) {
 #pragma GCC unroll 8
-  for (size_t v = 0; v < vectors; v++) sums[v] = load(out + 16 * v);
-  for (size_t t = 0; t < count; t++, values += stride) {
-    const F weight = splat(p[t]);
-#pragma GCC unroll 8
-    for (size_t v = 0; v < vectors; v++) sums[v] = sums[v] + weight * load(values + 16 * v);
+    for (size_t v = 0; v < vectors; v++) sums[line][v] = load(out + line * stride + 16 * v);
   }
+  for (size_t t = 0; t < count; t++, values += stride) {
+#pragma GCC unroll 4
+    for (size_t line = 0; line < lines; line++) {
+      const F weight = splat(p[line * span + t]);
 #pragma GCC unroll 8
-  for (size_t v = 0; v < vectors; v++) store(out + 16 * v, sums[v]);
+      for (size_t v = 0; v < vectors; v++) sums[line][v] = sums[line][v] + weight * load(values + 16 * v);
+    }
+  }
+#pragma GCC unroll 4
+  for (size_t line = 0; line < lines; line++) {
+#pragma GCC unroll 8
+    for (size_t v = 0; v < vectors; v++) store(out + line * stride + 16 * v, sums[line][v]);
+  }
 }
 
-inline void addValues(float* out, const float* p, const float* values, size_t stride, size_t count) {
-  constexpr size_t most = CLAVIS_LANES == 16 ? 8 : CLAVIS_LANES == 8 ? 4 : 2;  // registers for sums
+template <size_t lines>
+inline void addValues(float* out, const float* p, size_t span, const float* values, size_t stride, size_t count) {
+  // Sixteen registers of sums with AVX-512, else eight; a lane group takes 16 / CLAVIS_LANES of them.
+  constexpr size_t most = (CLAVIS_LANES == 16 ? 16 : 8) * CLAVIS_LANES / 16 / lines;
+  constexpr size_t vectors = most > 8 ? 8 : most;
   size_t e = 0;
-  for (; e + 16 * most <= stride; e += 16 * most) addColumns<most>(out + e, p, values + e, stride, count);
-  if (most == 8 && e + 64 <= stride) {
-    addColumns<4>(out + e, p, values + e, stride, count);
+  for (; e + 16 * vectors <= stride; e += 16 * vectors) {
+    addColumns<lines, vectors>(out + e, p, span, values + e, stride, count);
+  }
+  if (vectors > 4 && e + 64 <= stride) {
+    addColumns<lines, 4>(out + e, p, span, values + e, stride, count);
     e += 64;
   }
-  for (; e < stride; e += 16) addColumns<1>(out + e, p, values + e, stride, count);
+  for (; e < stride; e += 16) addColumns<lines, 1>(out + e, p, span, values + e, stride, count);
 }
 
 /// Rows [first, last) of one sequence. scratch: a panel of 32 rows, then per line a query, an output and scores.
@@ -116,11 +158,15 @@ inline void attend(const Attention& at, size_t first, size_t last, float* scratc
   const size_t base = at.start(first) / pagePositions * pagePositions, end = at.position(last - 1) + 1;
   for (size_t page = base; page < end; page += pagePositions) {
     loadKeys(panel, cache.keys(layer, step.page(first, page), at.head), n, cache.quantized);
+    // Positions of the page that a row does not see get a score, too; nobody looks at it.
+    const auto sees = [&](size_t line) {
+      return line < lines && at.start(rowOf(line)) < page + pagePositions && at.position(rowOf(line)) >= page;
+    };
     for (size_t line = 0; line < lines; line++) {
-      const size_t row = rowOf(line);
-      if (at.start(row) >= page + pagePositions || at.position(row) < page) continue;
-      // Positions of the page that the row does not see get a score, too; nobody looks at it.
-      scorePage(scores + line * span + (page - base), queries + line * stride, panel, at);
+      if (!sees(line)) continue;
+      float* out = scores + line * span + (page - base);
+      if (CLAVIS_LANES == 16 && sees(line + 1)) scorePage<2>(out, span, queries + line++ * stride, panel, at);
+      else scorePage<1>(out, span, queries + line * stride, panel, at);
     }
   }
   for (size_t line = 0; line < lines; line++) {
@@ -132,13 +178,27 @@ inline void attend(const Attention& at, size_t first, size_t last, float* scratc
     const size_t high = end < page + pagePositions ? end : page + pagePositions;
     loadValues(panel, stride, cache.values(layer, step.page(first, page), at.head), n, low - page, high - page,
                cache.quantized);
-    for (size_t line = 0; line < lines; line++) {
+    for (size_t line = 0; line < lines;) {
       const size_t row = rowOf(line);
       const size_t from = at.start(row) > page ? at.start(row) : page;
       const size_t to = at.position(row) + 1 < high ? at.position(row) + 1 : high;
-      if (from >= to) continue;
-      addValues(outputs + line * stride, scores + line * span + (from - base), panel + (from - page) * stride, stride,
-                to - from);
+      // Query heads of one row see the same positions and share the loads of their values.
+      size_t left = at.group - line % at.group;
+      if (from >= to) {
+        line += left;
+        continue;
+      }
+      while (left > 0) {
+        float* out = outputs + line * stride;
+        const float* p = scores + line * span + (from - base);
+        const float* values = panel + (from - page) * stride;
+        const size_t together = left >= 4 && CLAVIS_LANES == 16 ? 4 : left >= 2 && CLAVIS_LANES >= 8 ? 2 : 1;
+        if (together == 4) addValues<CLAVIS_LANES == 16 ? 4 : 1>(out, p, span, values, stride, to - from);
+        else if (together == 2) addValues<2>(out, p, span, values, stride, to - from);
+        else addValues<1>(out, p, span, values, stride, to - from);
+        line += together;
+        left -= together;
+      }
     }
   }
   for (size_t line = 0; line < lines; line++) {
