@@ -34,6 +34,7 @@ export {
 } from "./model.ts";
 export { architectures } from "./models/index.ts";
 export type { KvType } from "./plan/plan.ts";
+export { type Trust, type Verified, type VerifyOptions, verify } from "./protect/node-verify.ts";
 export type { Message } from "./tokens/chat.ts";
 export type { DecodeOptions, EncodeOptions, Tokenizer } from "./tokens/tokenizer.ts";
 

@@ -11,6 +11,7 @@ import { addLogits } from "./logits.ts";
 import { printJson } from "./output.ts";
 import { addRun } from "./run.ts";
 import { addTokenize } from "./tokenize.ts";
+import { addVerify } from "./verify.ts";
 
 // Results go to stdout, all else to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 // Commands load the engine only when they run, so that --help and --version answer at once.
@@ -25,7 +26,8 @@ const program = new Command("clavis")
   .configureOutput({ outputError: () => {} })
   .exitOverride();
 
-for (const add of [addRun, addInfo, addExplain, addTokenize, addLogits, addDevices, addBench]) add(program);
+for (const add of [addRun, addInfo, addExplain, addTokenize, addLogits, addDevices, addBench, addVerify])
+  add(program);
 for (const command of program.commands) command.copyInheritedSettings(program);
 program.addHelpText(
   "after",

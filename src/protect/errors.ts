@@ -1,0 +1,209 @@
+import { ClavisError, grouped, quoted } from "../errors.ts";
+
+// One function per message of this area, so that wording can be reviewed together.
+
+const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+
+const notTheSigner = "Do not use the model; get it and its signature again from whom you trust.";
+
+// ---- the signature file
+
+export const signatureMissing = (model: string, places: readonly string[]) =>
+  new ClavisError("protect.unsigned", {
+    found: `no signature for ${quoted(model)}`,
+    expected: `one at ${places.map(quoted).join(" or ")}`,
+    next: "Sign it with clavis sign, or name the signature with --signature.",
+  });
+
+export const signatureTooLarge = (name: string, bytes: number, most: number) =>
+  new ClavisError("protect.bundle_size", {
+    found: `${quoted(name)} has ${grouped(bytes)} bytes`,
+    expected: `at most ${grouped(most)} in a signature`,
+    next: "Check that it is the signature and not the model.",
+  });
+
+export const invalidJson = (what: string, reason: string, cause?: unknown) =>
+  new ClavisError("protect.json", {
+    found: `${what} is no JSON that can be used: ${reason}`,
+    expected: "one JSON value in UTF-8",
+    next: "The signature is damaged; get it again.",
+    cause,
+  });
+
+export const jsonTooLarge = (what: string, found: string, most: string) =>
+  new ClavisError("protect.json_size", {
+    found: `${what} has ${found}`,
+    expected: most,
+    next: "No real signature needs as much; the file is damaged or hostile.",
+  });
+
+export const invalidField = (what: string, path: string, found: string, expected: string) =>
+  new ClavisError("protect.bundle", {
+    found: `${path === "" ? what : `${quoted(path)} in ${what}`} is ${found}`,
+    expected,
+    next: "The signature is damaged or in another format (Clavis reads OpenSSF Model Signing v1.0).",
+  });
+
+export const unknownField = (what: string, path: string) =>
+  new ClavisError("protect.bundle_field", {
+    found: `a field ${quoted(path)} in ${what}`,
+    expected: "only the fields of OpenSSF Model Signing v1.0",
+    next: "The signature is damaged or in another format.",
+  });
+
+export const invalidBase64 = (path: string, reason: string) =>
+  new ClavisError("protect.base64", {
+    found: `${quoted(path)} in the bundle is not base64: ${reason}`,
+    expected: "standard base64 with padding, without line breaks",
+    next: "The signature is damaged; get it again.",
+  });
+
+// ---- the statement
+
+export const wrongPredicate = (found: string, expected: string) =>
+  new ClavisError("protect.predicate", {
+    found: `a statement of type ${quoted(found)}`,
+    expected: quoted(expected),
+    next: "It signs something else than a model; get the model's signature.",
+  });
+
+export const wrongRoot = (found: string, expected: string) =>
+  new ClavisError("protect.root_digest", {
+    found: `the statement's files hash to ${found}`,
+    expected: `${expected}, the digest of its subject`,
+    next: "The signed statement contradicts itself; ask whoever signed it.",
+  });
+
+export const unsupportedHash = (name: string) =>
+  new ClavisError("protect.hash_type", {
+    found: `the files are hashed with ${quoted(name)}`,
+    expected: '"sha256" or "blake2b"',
+    next: "Ask for a signature over SHA-256.",
+  });
+
+// ---- keys and certificates
+
+export const keyUnreadable = (name: string, cause: unknown) =>
+  new ClavisError("protect.key_read", {
+    found: `${quoted(name)} cannot be read: ${reasonOf(cause)}`,
+    expected: "a PEM file",
+    next: "Check the path and its permissions.",
+    cause,
+  });
+
+export const invalidKey = (name: string, found: string, expected: string, cause?: unknown) =>
+  new ClavisError("protect.key", {
+    found: `${quoted(name)} holds ${found}`,
+    expected,
+    next: "clavis keygen makes a pair of keys.",
+    cause,
+  });
+
+export const otherKey = (found: string, expected: string) =>
+  new ClavisError("protect.key_mismatch", {
+    found: `the signature names key ${found}`,
+    expected: `${expected}, the key given`,
+    next: "Check with the key of whoever signed the model.",
+  });
+
+export const otherMethod = (found: string, expected: string, next: string) =>
+  new ClavisError("protect.method", {
+    found: `a signature made with ${found}`,
+    expected,
+    next,
+  });
+
+export const wrongSignature = () =>
+  new ClavisError("protect.signature", {
+    found: "a signature that does not fit the statement",
+    expected: "one made by the owner of the key",
+    next: notTheSigner,
+  });
+
+export const invalidCertificate = (name: string, reason: string, cause?: unknown) =>
+  new ClavisError("protect.certificate", {
+    found: `certificate ${quoted(name)} ${reason}`,
+    expected: "a chain of valid certificates up to one that was given",
+    next: "Check which authority issued the signer's certificate, and name it with --ca.",
+    cause,
+  });
+
+// ---- the model
+
+export const modelUnreadable = (path: string, cause: unknown) =>
+  new ClavisError("protect.read", {
+    found: `${quoted(path)} cannot be read: ${reasonOf(cause)}`,
+    expected: "a readable file or folder",
+    next: "Check the path and its permissions.",
+    cause,
+  });
+
+export const fileLinked = (name: string) =>
+  new ClavisError("protect.link", {
+    found: `${quoted(name)} is a symbolic link`,
+    expected: "regular files only, as the signature says",
+    next: "Replace the link by the file that it points to.",
+  });
+
+export const fileSpecial = (name: string) =>
+  new ClavisError("protect.not_a_file", {
+    found: `${quoted(name)} is neither a file nor a folder`,
+    expected: "regular files and folders only",
+    next: "Remove it from the model's folder.",
+  });
+
+export const fileAdded = (name: string) =>
+  new ClavisError("protect.file_added", {
+    found: `${quoted(name)}, which is not signed`,
+    expected: "only files that the signature names",
+    next: `Remove the file, or sign the model again if it belongs there.`,
+  });
+
+export const fileRemoved = (name: string) =>
+  new ClavisError("protect.file_missing", {
+    found: `no ${quoted(name)} in the model`,
+    expected: "every file that the signature names",
+    next: "The model is incomplete; get it again.",
+  });
+
+export const fileChanged = (name: string, found: string, expected: string) =>
+  new ClavisError("protect.file_changed", {
+    found: `${quoted(name)} has digest ${found}`,
+    expected: `${expected}, as signed`,
+    next: notTheSigner,
+  });
+
+export const fileChanging = (name: string) =>
+  new ClavisError("protect.file_changing", {
+    found: `${quoted(name)} changed while it was being read`,
+    expected: "the bytes that were verified",
+    next: "Something is writing to the file; wait until that is done and load it again.",
+  });
+
+export const fileNotCovered = (name: string, signature: string) =>
+  new ClavisError("protect.file_added", {
+    found: `${quoted(name)}, which ${quoted(signature)} does not name`,
+    expected: "a file that the signature names",
+    next: "Sign the model again if the file belongs to it.",
+  });
+
+export const signsOneFile = (model: string, subject: string) =>
+  new ClavisError("protect.single_file", {
+    found: `the signature is of one file, ${quoted(subject)}, and ${quoted(model)} is a folder`,
+    expected: "a folder that holds this file alone, or the file itself",
+    next: "Name the file instead of the folder.",
+  });
+
+export const signsFolder = (model: string) =>
+  new ClavisError("protect.folder", {
+    found: `the signature is of a folder, and ${quoted(model)} is a file`,
+    expected: "the folder",
+    next: "Name the folder instead of the file.",
+  });
+
+export const nothingToSign = (path: string) =>
+  new ClavisError("protect.empty", {
+    found: `no file to sign in ${quoted(path)}`,
+    expected: "at least one",
+    next: "Check the path.",
+  });
