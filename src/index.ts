@@ -34,6 +34,8 @@ export {
 } from "./model.ts";
 export { architectures } from "./models/index.ts";
 export type { KvType } from "./plan/plan.ts";
+export { generateKeys, type KeyPair } from "./protect/node-keygen.ts";
+export { type SignOptions, sign } from "./protect/node-sign.ts";
 export { type Trust, type Verified, type VerifyOptions, verify } from "./protect/node-verify.ts";
 export type { Message } from "./tokens/chat.ts";
 export type { DecodeOptions, EncodeOptions, Tokenizer } from "./tokens/tokenizer.ts";

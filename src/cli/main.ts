@@ -7,9 +7,11 @@ import { addDevices } from "./devices.ts";
 import { exitCodeOf, Interrupted, OutputClosed, wrongUsage } from "./errors.ts";
 import { addExplain } from "./explain.ts";
 import { addInfo } from "./info.ts";
+import { addKeygen } from "./keygen.ts";
 import { addLogits } from "./logits.ts";
 import { printJson } from "./output.ts";
 import { addRun } from "./run.ts";
+import { addSign } from "./sign.ts";
 import { addTokenize } from "./tokenize.ts";
 import { addVerify } from "./verify.ts";
 
@@ -26,7 +28,18 @@ const program = new Command("clavis")
   .configureOutput({ outputError: () => {} })
   .exitOverride();
 
-for (const add of [addRun, addInfo, addExplain, addTokenize, addLogits, addDevices, addBench, addVerify])
+for (const add of [
+  addRun,
+  addInfo,
+  addExplain,
+  addTokenize,
+  addLogits,
+  addDevices,
+  addBench,
+  addSign,
+  addVerify,
+  addKeygen,
+])
   add(program);
 for (const command of program.commands) command.copyInheritedSettings(program);
 program.addHelpText(

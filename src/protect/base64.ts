@@ -2,8 +2,8 @@ import { invalidBase64 } from "./errors.ts";
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const notInAlphabet = 255;
-const valueOf = new Uint8Array(128).fill(notInAlphabet);
-for (let i = 0; i < alphabet.length; i++) valueOf[alphabet.charCodeAt(i)] = i;
+const digitValue = new Uint8Array(128).fill(notInAlphabet);
+for (let i = 0; i < alphabet.length; i++) digitValue[alphabet.charCodeAt(i)] = i;
 
 /**
  * The bytes of standard base64 with padding. Exactly one text stands for any bytes: unused bits must be zero.
@@ -22,7 +22,7 @@ export function decodeBase64(text: string, path: string): Uint8Array {
   let at = 0;
   for (let i = 0; i < digits; i++) {
     const code = text.charCodeAt(i);
-    const value = code < 128 ? valueOf[code] : notInAlphabet;
+    const value = code < 128 ? digitValue[code] : notInAlphabet;
     if (value === notInAlphabet) throw invalidBase64(path, `character ${i + 1} is outside its alphabet`);
     bits = ((bits & 0xffff) << 6) | value;
     held += 6;

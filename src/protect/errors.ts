@@ -207,3 +207,28 @@ export const nothingToSign = (path: string) =>
     expected: "at least one",
     next: "Check the path.",
   });
+
+// ---- writing
+
+export const notASignature = (path: string, cause: unknown) =>
+  new ClavisError("protect.overwrite", {
+    found: `${quoted(path)}, which is no signature`,
+    expected: "a new path, or an earlier signature",
+    next: "Name another path with --out.",
+    cause,
+  });
+
+export const keyExists = (path: string) =>
+  new ClavisError("protect.key_exists", {
+    found: `a file at ${quoted(path)} already`,
+    expected: "a new path: a key that is overwritten is lost",
+    next: "Name another path with --out.",
+  });
+
+export const unwritable = (path: string, cause: unknown) =>
+  new ClavisError("protect.write", {
+    found: `${quoted(path)} cannot be written: ${reasonOf(cause)}`,
+    expected: "a path in a folder that can be written to",
+    next: "Check the path and its permissions.",
+    cause,
+  });

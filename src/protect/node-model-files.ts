@@ -41,6 +41,15 @@ export async function listFiles(
   return files.sort((a, b) => comparePaths(a.name, b.name));
 }
 
+/** @throws ClavisError `protect.read` where nothing is there */
+export async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    throw modelUnreadable(path, error);
+  }
+}
+
 async function entriesOf(folder: string) {
   try {
     return await readdir(folder, { withFileTypes: true });

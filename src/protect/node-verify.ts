@@ -1,6 +1,6 @@
 import { createHash, type KeyObject } from "node:crypto";
 import { open, readFile, stat } from "node:fs/promises";
-import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { type Bundle, parseBundle, preAuthenticationEncoding } from "./bundle.ts";
 import {
   fileAdded,
@@ -16,7 +16,8 @@ import {
 } from "./errors.ts";
 import { readCertificates, signerOf } from "./node-certificates.ts";
 import { checkHint, checkSignature, keyHint, readPublicKey } from "./node-keys.ts";
-import { hashFile, isSystemError, listFiles, type ModelFile } from "./node-model-files.ts";
+import { hashFile, isFolder, isSystemError, listFiles, type ModelFile } from "./node-model-files.ts";
+import { gitPaths, isIgnored, pathInside, withParents } from "./node-paths.ts";
 import { parseStatement, type Resource, type Statement } from "./statement.ts";
 
 /** Whom a signature is accepted from: the owner of any of the keys, or anyone an authority vouches for. */
@@ -51,9 +52,6 @@ export interface Signed extends Pick<Verified, "method" | "signer" | "signature"
 /** A signature of 100,000 files takes about 20 MB. */
 const mostSignatureBytes = 32 * 2 ** 20;
 
-/** Left out by signatures that do not list what they leave out, made before version 1.1. */
-const gitPaths = [".git", ".gitattributes", ".github", ".gitignore"];
-
 /**
  * Checks that a model's files are exactly those that were signed: none changed, added, removed,
  * renamed or replaced by a link.
@@ -63,19 +61,11 @@ const gitPaths = [".git", ".gitattributes", ".github", ".gitignore"];
  * Source: OpenSSF Model Signing v1.0
  */
 export async function verify(path: string, options: VerifyOptions): Promise<Verified> {
-  const isFolder = await isFolderAt(path);
-  const signature = options.signature ?? (await findSignature(path, isFolder));
+  const folder = await isFolder(path);
+  const signature = options.signature ?? (await findSignature(path, folder));
   const { statement, ...signed } = await readSigned(signature, options);
-  const files = isFolder ? await checkFolder(path, statement, signature) : await checkFile(path, statement);
+  const files = folder ? await checkFolder(path, statement, signature) : await checkFile(path, statement);
   return { name: statement.subject, ...signed, files };
-}
-
-async function isFolderAt(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory();
-  } catch (error) {
-    throw modelUnreadable(path, error);
-  }
 }
 
 /** Where the signature of a model lies. @throws ClavisError `protect.unsigned` */
@@ -108,7 +98,8 @@ export async function readSigned(signature: string, trust: Trust): Promise<Signe
   return { statement, method, signer, signature };
 }
 
-async function readSignature(path: string): Promise<Uint8Array> {
+/** @throws ClavisError `protect.read`, `protect.unsigned`, `protect.bundle_size` */
+export async function readSignature(path: string): Promise<Uint8Array> {
   try {
     // Looked at before opening, because opening a named pipe waits for a writer.
     const found = await stat(path);
@@ -181,7 +172,7 @@ async function checkFolder(
     signed.set(statement.subject, signed.get(".")!);
     signed.delete(".");
   }
-  const ignored = ignoredBy(statement, signed, signaturePath(root, signature));
+  const ignored = ignoredBy(statement, signed, pathInside(root, signature));
   const { allowSymlinks } = statement.serialization;
   const files = await listFiles(root, ignored, allowSymlinks);
   const present = new Set(files.map(({ name }) => name));
@@ -216,25 +207,11 @@ function ignoredBy(
   signed: ReadonlyMap<string, unknown>,
   signature: string | undefined,
 ): (name: string) => boolean {
-  const left = new Set(serialization.ignorePaths ?? gitPaths);
-  // What is signed is checked even where a parent is to be ignored.
-  const needed = new Set<string>();
-  for (const name of signed.keys()) {
-    for (let at = name.length; at > 0; at = name.lastIndexOf("/", at - 1)) needed.add(name.slice(0, at));
-  }
-  const isLeft = (name: string) => {
-    for (let at = name.length; at > 0; at = name.lastIndexOf("/", at - 1)) {
-      if (left.has(name.slice(0, at))) return true;
-    }
-    return false;
-  };
-  return (name) => !needed.has(name) && (name === signature || isLeft(name));
-}
-
-/** The signature's own path inside the model, where it lies there. */
-function signaturePath(root: string, signature: string): string | undefined {
-  const path = relative(resolve(root), resolve(signature));
-  return path.startsWith("..") ? undefined : path.split(sep).join("/");
+  // Signatures before version 1.1 do not list what they leave out.
+  const ignored = isIgnored(serialization.ignorePaths ?? gitPaths);
+  // What is signed is checked even where a folder above it is to be ignored.
+  const needed = new Set([...signed.keys()].flatMap((name) => [...withParents(name)]));
+  return (name) => !needed.has(name) && (name === signature || ignored(name));
 }
 
 async function checkDigests(
