@@ -1,13 +1,14 @@
 // Attention over the paged cache, in two passes per block of rows: all scores, softmax, then the weighted values.
-// One chunk is up to 16 rows and one key head. A page's keys (and values) are turned into f32 once for all those
-// rows and for the group of query heads that share them; the order of every sum stays that of one row alone.
+// One chunk is up to 16 rows and query heads that share a key head. A page's keys (and values) are turned into f32
+// once for all of them; the order of every sum stays that of one row alone.
 // Included like lanes.h.
 
-/// One line: one row and one query head.
+/// A chunk's call. Its lines are one row and one query head each.
 struct Attention {
   const Call& call;
-  size_t n, stride;  // values of a head; the same rounded up to 16
-  size_t group, head, window;
+  size_t n, stride;             // values of a head; the same rounded up to 16
+  size_t kvHead, first, group;  // key head; the first of the query heads, and how many
+  size_t window;
   F scale, cap;
   bool capped;
 
@@ -143,7 +144,7 @@ inline void attend(const Attention& at, size_t first, size_t last, float* scratc
   float* outputs = queries + lines * stride;
   float* scores = outputs + lines * stride;
   const auto rowOf = [&](size_t line) { return first + line / at.group; };
-  const auto headAt = [&](size_t line) { return (at.head * at.group + line % at.group) * n; };
+  const auto headAt = [&](size_t line) { return (at.first + line % at.group) * n; };
 
   for (size_t line = 0; line < lines; line++) {
     float* query = queries + line * stride;
@@ -157,7 +158,7 @@ inline void attend(const Attention& at, size_t first, size_t last, float* scratc
   // Score of position p of a line: scores[line · span + p − base].
   const size_t base = at.start(first) / pagePositions * pagePositions, end = at.position(last - 1) + 1;
   for (size_t page = base; page < end; page += pagePositions) {
-    loadKeys(panel, cache.keys(layer, step.page(first, page), at.head), n, cache.quantized);
+    loadKeys(panel, cache.keys(layer, step.page(first, page), at.kvHead), n, cache.quantized);
     // Positions of the page that a row does not see get a score, too; nobody looks at it.
     const auto sees = [&](size_t line) {
       return line < lines && at.start(rowOf(line)) < page + pagePositions && at.position(rowOf(line)) >= page;
@@ -176,7 +177,7 @@ inline void attend(const Attention& at, size_t first, size_t last, float* scratc
   for (size_t page = base; page < end; page += pagePositions) {
     const size_t low = at.start(first) > page ? at.start(first) : page;
     const size_t high = end < page + pagePositions ? end : page + pagePositions;
-    loadValues(panel, stride, cache.values(layer, step.page(first, page), at.head), n, low - page, high - page,
+    loadValues(panel, stride, cache.values(layer, step.page(first, page), at.kvHead), n, low - page, high - page,
                cache.quantized);
     for (size_t line = 0; line < lines;) {
       const size_t row = rowOf(line);
@@ -209,16 +210,18 @@ inline void attend(const Attention& at, size_t first, size_t last, float* scratc
   }
 }
 
-/// Rows [first, last) (at most attentionRows) of key head `head`.
-void attention(const Call& call, size_t first, size_t last, size_t head, uint8_t* scratch, size_t scratchBytes) {
-  const size_t n = call.size(9), kvHeads = call.size(11);
+/// Rows [first, last) (at most attentionRows) of query heads [fromHead, toHead), which share key head `kvHead`.
+void attention(const Call& call, size_t first, size_t last, size_t kvHead, size_t fromHead, size_t toHead,
+               uint8_t* scratch, size_t scratchBytes) {
+  const size_t n = call.size(9);
   const float cap = call.real(14);
   const Attention at{
       .call = call,
       .n = n,
       .stride = (n + 15) / 16 * 16,
-      .group = call.size(10) / kvHeads,
-      .head = head,
+      .kvHead = kvHead,
+      .first = fromHead,
+      .group = toHead - fromHead,
       .window = call.size(12),
       .scale = splat(call.real(13)),
       .cap = splat(cap),

@@ -18,8 +18,9 @@ struct RowKernels {
       gatherRows, route, expertSum;
   /// Values [from, to) of one row; 16 divides `from`.
   void (*softcap)(const Call& call, size_t row, size_t from, size_t to);
-  /// Rows [first, last) of one key head.
-  void (*attention)(const Call& call, size_t first, size_t last, size_t head, uint8_t* scratch, size_t scratchBytes);
+  /// Rows [first, last) of query heads [fromHead, toHead), which share a key head.
+  void (*attention)(const Call& call, size_t first, size_t last, size_t kvHead, size_t fromHead, size_t toHead,
+                    uint8_t* scratch, size_t scratchBytes);
 };
 
 /// Rows in one chunk of attention: they share every key and value that is read.

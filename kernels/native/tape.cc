@@ -92,6 +92,14 @@ size_t expertLoad(const Call& call) {
   return divideUp(call.program.step.tokenCount * call.size(11), call.weight(8).experts);
 }
 
+/// Into how many parts the query heads of one key head are cut: one, unless threads would have nothing to do. Each part
+/// reads the keys and values again.
+size_t attentionParts(const Call& call) {
+  const size_t kvHeads = call.size(11), group = call.size(10) / kvHeads;
+  const size_t chunks = divideUp(call.rows(), attentionRows) * kvHeads, threads = call.program.threads;
+  return chunks >= threads ? 1 : std::min(group, divideUp(threads, chunks));
+}
+
 /// Into how many chunks a call is cut; 0 where it has no rows.
 size_t chunksOf(const Call& call) {
   const size_t rows = call.rows();
@@ -102,7 +110,7 @@ size_t chunksOf(const Call& call) {
     case opExpertMatmul:
       return call.weight(8).experts * divideUp(call.size(9), columnsOf(call, expertLoad(call)));
     case opAttention:
-      return divideUp(rows, attentionRows) * call.size(11);
+      return divideUp(rows, attentionRows) * call.size(11) * attentionParts(call);
     case opSoftcap:
       return rows * divideUp(call.size(8), softcapValues);
     default:
@@ -212,9 +220,12 @@ void runChunk(const Call& call, size_t chunk, unsigned thread) {
     }
     case opAttention: {
       // Later rows see more and take longer; chunks are claimed from the highest number down.
-      const size_t heads = call.size(11), first = chunk / heads * attentionRows;
-      return program.rows->attention(call, first, std::min(first + attentionRows, rows), chunk % heads, scratch,
-                                     program.scratchBytes);
+      const size_t kvHeads = call.size(11), group = call.size(10) / kvHeads, parts = attentionParts(call);
+      const size_t part = chunk % parts, kvHead = chunk / parts % kvHeads;
+      const size_t first = chunk / parts / kvHeads * attentionRows;
+      return program.rows->attention(call, first, std::min(first + attentionRows, rows), kvHead,
+                                     kvHead * group + group * part / parts, kvHead * group + group * (part + 1) / parts,
+                                     scratch, program.scratchBytes);
     }
     case opSoftcap: {
       const size_t tiles = divideUp(call.size(8), softcapValues), from = chunk % tiles * softcapValues;
