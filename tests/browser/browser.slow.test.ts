@@ -4,7 +4,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { reference } from "../../src/devices/reference/device.ts";
 import * as clavis from "../../src/index.ts";
-import { describeChromium, openChromium } from "../support/chromium.ts";
+import { chromiumPath, chromiumPlaces, openChromium } from "../support/chromium.ts";
 import { Runner, storiesPath } from "../support/golden.ts";
 import { root } from "../support/shared.ts";
 import { openSite, type Site } from "../support/site.ts";
@@ -23,7 +23,10 @@ const prompts = [1, 21, 75].map((length, i) =>
 type Where = "window" | "worker";
 type Kind = "isolated" | "plain";
 
-describeChromium("browser: the bundle in Chromium", () => {
+const title = "browser: the bundle in Chromium";
+const missing = `${title} (skipped: there is no ${chromiumPlaces.join(" or ")})`;
+
+describe.skipIf(!chromiumPath)(chromiumPath ? title : missing, () => {
   let site: Site;
   let browser: Browser;
   let nodeText = "";

@@ -1,16 +1,12 @@
 import { existsSync } from "node:fs";
 import { type Browser, chromium } from "playwright-core";
-import { describe } from "vitest";
 
-/** Where a Chromium is; the variable names one elsewhere. */
-const places = [process.env.CLAVIS_CHROMIUM ?? "", "/usr/bin/chromium", "/usr/bin/google-chrome"];
-export const chromiumPath = places.find((path) => path !== "" && existsSync(path));
+/** Where a Chromium may be; the variable names one elsewhere. */
+export const chromiumPlaces = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
 
-/** A group of tests that need Chromium; where it is missing they are skipped under a name that says so. */
-export function describeChromium(title: string, body: () => void): void {
-  const name = chromiumPath ? title : `${title} (skipped: there is no ${places.slice(1).join(" or ")})`;
-  describe.skipIf(!chromiumPath)(name, body);
-}
+export const chromiumPath = [process.env.CLAVIS_CHROMIUM ?? "", ...chromiumPlaces].find(
+  (path) => path !== "" && existsSync(path),
+);
 
 /** A headless Chromium with a profile of its own. */
 export function openChromium(): Promise<Browser> {
