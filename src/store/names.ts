@@ -1,37 +1,196 @@
 import { existsSync } from "node:fs";
+import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ClavisError, quoted } from "../errors.ts";
+import { badFileName, badName, builtInMissing, notFound, urlWithPassword } from "./errors.ts";
+import { knownModels } from "./known-models.ts";
 
 /** Names of models that come with the package, and their files in its models folder. */
 const builtIn = new Map([["stories", "clavis-stories-q8_0.gguf"]]);
 
 export const defaultModel = "stories";
 
-/** Whether a name stands for a model without being a path. */
-export function isModelName(name: string): boolean {
-  return builtIn.has(name);
+/** What a name stands for. */
+export type ModelName = BuiltInName | PathName | HubName | UrlName;
+
+export interface BuiltInName {
+  readonly kind: "builtIn";
+  readonly shown: string;
+  readonly path: string;
+}
+
+export interface PathName {
+  readonly kind: "path";
+  readonly shown: string;
+  readonly path: string;
+}
+
+/** A model in a repository of the Hugging Face hub. */
+export interface HubName {
+  readonly kind: "hub";
+  readonly shown: string;
+  /** `owner/name`. */
+  readonly repo: string;
+  /** A branch, a tag or a commit; `main` unless named. */
+  readonly revision: string;
+  /** A path in the repository, where one was named. */
+  readonly file?: string;
+  /** Where one was named: only files of this quantisation will do. */
+  readonly quant?: string;
+  /** Taken where the repository has it. */
+  readonly preferred?: string;
+}
+
+export interface UrlName {
+  readonly kind: "url";
+  readonly shown: string;
+  readonly url: URL;
+}
+
+const hubHosts = new Set(["huggingface.co", "www.huggingface.co", "hf.co"]);
+
+/**
+ * Reads a name: a built-in or well-known one, `owner/repo[@revision][:quant]`, `hf.co/owner/repo[/file.gguf]`,
+ * an http(s) address, or a path. What is on disk under that name is a path; so is what ends in .gguf without a
+ * host, or begins like a path.
+ *
+ * @throws ClavisError `model.name` for a name of the hub that cannot be one
+ */
+export function parseName(text: string): ModelName {
+  const name = text.trim();
+  const file = builtIn.get(name);
+  if (file !== undefined)
+    return { kind: "builtIn", shown: name, path: join(packageFolder(), "models", file) };
+  if (/^https?:\/\//i.test(name)) return parseUrl(name);
+  if (/^file:\/\//i.test(name)) return { kind: "path", shown: name, path: fileURLToPath(name) };
+  if (/^(\.{1,2}|~)?[/\\]|^[a-z]:[/\\]|^\.{1,2}$/i.test(name) || existsSync(name)) return pathName(name);
+  const hosted = /^(?:www\.)?(?:hf\.co|huggingface\.co)\/(.*)$/i.exec(name);
+  if (hosted !== null) return parseHubPath(name, hosted[1]);
+  const known = knownName(name);
+  if (known !== undefined) return known;
+  if (!/\.gguf$/i.test(name) && /^[^/\\\s]+\/[^/\\\s]+$/.test(name)) return parseHubPath(name, name);
+  return pathName(name);
+}
+
+/** Whether a word stands for a model without being the path of a file; for telling models from prompts. */
+export function isModelName(word: string): boolean {
+  return builtIn.has(word) || knownName(word) !== undefined;
+}
+
+/** The path of a model that is a file already: a built-in one, or a path as given. */
+export function localPath(name: BuiltInName | PathName): string {
+  if (existsSync(name.path)) return name.path;
+  throw name.kind === "builtIn" ? builtInMissing(name.path) : notFound(name.path, suggestions(name.shown));
 }
 
 /**
- * The path of a model: of one that comes with the package by its name, else the path as given.
+ * The path of a model that needs no network and no cache.
  *
  * @throws ClavisError `model.not_found` where nothing is there
  */
-export function resolveModel(name: string): string {
-  const file = builtIn.get(name);
-  const path = file === undefined ? name : join(packageFolder(), "models", file);
-  if (!existsSync(path)) {
-    throw new ClavisError("model.not_found", {
-      found: `nothing at ${quoted(path)}`,
-      expected: `the path of a GGUF file, or one of ${[...builtIn.keys()].map(quoted).join(", ")}`,
-      next:
-        file === undefined
-          ? "Check the path."
-          : "Install the package again; its models folder is incomplete.",
-    });
+export function resolveModel(text: string): string {
+  const name = parseName(text);
+  return localPath(name.kind === "builtIn" ? name : pathName(text));
+}
+
+function pathName(name: string): PathName {
+  const path = /^~[/\\]/.test(name) && !existsSync(name) ? join(homedir(), name.slice(2)) : name;
+  return { kind: "path", shown: name, path };
+}
+
+function knownName(text: string): HubName | undefined {
+  const name = text.toLowerCase();
+  const key = Object.hasOwn(knownModels, name)
+    ? name
+    : Object.keys(knownModels).find((one) => one.split(":")[0] === name.replace(/:latest$/, ""));
+  if (key === undefined) return undefined;
+  const { repo, quant } = knownModels[key];
+  return { kind: "hub", shown: text, repo, revision: "main", preferred: quant };
+}
+
+/** Well-known names that share the beginning of a word, else a few of them. */
+function suggestions(word: string): string[] {
+  const names = Object.keys(knownModels);
+  const family = word.toLowerCase().split(":")[0];
+  const near = names.filter((one) => one.startsWith(family.slice(0, 4)));
+  return [...builtIn.keys(), ...(family.length > 2 && near.length > 0 ? near : names.slice(0, 3))];
+}
+
+function parseUrl(name: string): ModelName {
+  let url: URL;
+  try {
+    url = new URL(name);
+  } catch {
+    throw badName(name, "an http or https address");
   }
-  return path;
+  if (url.username !== "" || url.password !== "") throw urlWithPassword(url.host);
+  if (hubHosts.has(url.hostname) && url.port === "") {
+    let path: string;
+    try {
+      path = decodeURIComponent(url.pathname);
+    } catch {
+      throw badName(name, "an address with a well-formed path");
+    }
+    return parseHubPath(name, path.replace(/^\/+|\/+$/g, ""));
+  }
+  return { kind: "url", shown: name, url };
+}
+
+/** `owner/repo[@revision][:quant]`, or `owner/repo[/(resolve|blob)/revision]/file.gguf`. */
+function parseHubPath(shown: string, path: string): HubName {
+  const [owner, rest, ...inside] = path.split("/");
+  const named = /^([^@:]+)(?:@([^:]+))?(?::(.+))?$/.exec(rest ?? "");
+  if (named === null) throw badName(shown, "owner/repo, as the hub shows it");
+  const [, repoName, at, tag] = named;
+  let revision = at ?? "main";
+  let segments = inside;
+  if (segments.length > 1 && /^(resolve|blob|raw|tree)$/.test(segments[0])) {
+    revision = segments[1];
+    segments = segments.slice(2);
+  }
+  const repo = checkedRepo(shown, `${owner}/${repoName}`);
+  checkRevision(shown, revision);
+  const file = segments.length > 0 ? segments.join("/") : /\.gguf$/i.test(tag ?? "") ? tag : undefined;
+  if (file !== undefined) {
+    checkFileName(file);
+    return { kind: "hub", shown, repo, revision, file };
+  }
+  if (tag === undefined || tag === "latest") return { kind: "hub", shown, repo, revision };
+  if (!/^[\w.-]{1,64}$/.test(tag)) throw badName(shown, "a quantisation such as Q4_K_M after the colon");
+  return { kind: "hub", shown, repo, revision, quant: tag };
+}
+
+/** Names of owners and repositories become folders, so only what the hub itself allows gets through. */
+function checkedRepo(shown: string, repo: string): string {
+  const part = "[A-Za-z0-9](?:[\\w.-]{0,94}[\\w-])?";
+  if (!new RegExp(`^${part}/${part}$`).test(repo) || /--|\.\./.test(repo))
+    throw badName(shown, "owner/repo, as the hub shows it");
+  return repo;
+}
+
+function checkRevision(shown: string, revision: string): void {
+  const fine = /^[\w][\w./-]{0,199}$/.test(revision) && isSafePath(revision);
+  if (!fine) throw badName(shown, "a branch, a tag or a commit as the revision");
+}
+
+/** @throws ClavisError `model.file_name` for a path in a repository that could lead out of its folder */
+export function checkFileName(path: string): void {
+  if (!isSafePath(path)) throw badFileName(path);
+}
+
+/** Whether a relative path stays inside the folder that it is joined to, on any system. */
+export function isSafePath(path: string): boolean {
+  if (path.length > 1000) return false;
+  return path.split("/").every(
+    (part) =>
+      part !== "" &&
+      part.length <= 255 &&
+      !/^\.{1,2}$/.test(part) &&
+      // Back slashes and colons separate on Windows; control characters have no place in a name.
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: that is the point
+      !/[\\:\u0000-\u001f\u007f]/.test(part) &&
+      !/[. ]$/.test(part),
+  );
 }
 
 /** The folder of package.json: one above both src/ and dist/. */

@@ -1,0 +1,244 @@
+import { ClavisError, grouped, quoted } from "../errors.ts";
+
+// One function per message of this area, so that wording can be reviewed together.
+
+/** Bytes for people: 391906304 becomes "373.8 MiB". */
+function sized(bytes: number): string {
+  if (bytes < 1024) return `${bytes} bytes`;
+  const power = Math.min(4, Math.floor(Math.log2(bytes) / 10));
+  return `${(bytes / 1024 ** power).toFixed(1)} ${["", "KiB", "MiB", "GiB", "TiB"][power]}`;
+}
+
+const several = (names: readonly string[], most = 12) =>
+  names.slice(0, most).map(quoted).join(", ") +
+  (names.length > most ? `, and ${names.length - most} more` : "");
+
+/** What a failure of the system says, without its stack. */
+const reasonOf = (cause: unknown): string => {
+  const { code, message } = (cause ?? {}) as { code?: string; message?: string };
+  return message === undefined
+    ? String(cause)
+    : code && !message.includes(code)
+      ? `${message} (${code})`
+      : message;
+};
+
+// ---- names
+
+export const badName = (name: string, expected: string) =>
+  new ClavisError("model.name", {
+    found: `the model name ${quoted(name)}`,
+    expected,
+    next: "For example: qwen3:0.6b, Qwen/Qwen3-0.6B-GGUF:Q8_0, hf.co/owner/repo/file.gguf, or a path.",
+  });
+
+export const badFileName = (path: string) =>
+  new ClavisError("model.file_name", {
+    found: `the file name ${quoted(path)}`,
+    expected: "a relative path that stays inside the repository",
+    next: "Do not use it; names like this are made to write outside of the model folder.",
+  });
+
+export const urlWithPassword = (host: string) =>
+  new ClavisError("model.name", {
+    found: `an address with a user name or password, at ${quoted(host)}`,
+    expected: "an address without them, because names are shown and recorded",
+    next: "Leave them out; for the Hugging Face hub set HF_TOKEN.",
+  });
+
+export const notFound = (path: string, names: readonly string[]) =>
+  new ClavisError("model.not_found", {
+    found: `nothing at ${quoted(path)}`,
+    expected: `the path of a GGUF file, owner/repo of the Hugging Face hub, or a name such as ${several(names)}`,
+    next: "Check the path or the name.",
+  });
+
+export const builtInMissing = (path: string) =>
+  new ClavisError("model.not_found", {
+    found: `nothing at ${quoted(path)}`,
+    expected: "the model that comes with the package",
+    next: "Install the package again; its models folder is incomplete.",
+  });
+
+export const notLocal = (name: string) =>
+  new ClavisError("model.not_local", {
+    found: `${quoted(name)}, which has not been downloaded`,
+    expected: "a model on this machine",
+    next: `Run \`clavis pull ${name}\`, or load it with the option pull.`,
+  });
+
+export const noGgufFiles = (repo: string) =>
+  new ClavisError("model.no_file", {
+    found: `no GGUF file in ${quoted(repo)}`,
+    expected: "a repository with GGUF files, whose name often ends in -GGUF",
+    next: "Look for a GGUF version of this model on the hub.",
+  });
+
+export const noSuchFile = (repo: string, file: string, there: readonly string[]) =>
+  new ClavisError("model.no_file", {
+    found: `no file ${quoted(file)} in ${quoted(repo)}`,
+    expected: there.length > 0 ? `one of ${several(there)}` : "a GGUF file of that repository",
+    next: "Check the file's name on the hub.",
+  });
+
+export const noSuchQuant = (repo: string, quant: string, there: readonly string[]) =>
+  new ClavisError("model.no_quant", {
+    found: `no ${quoted(quant)} in ${quoted(repo)}`,
+    expected:
+      there.length > 0 ? `one of ${there.join(", ")}` : "no quantisation, because the names tell none",
+    next: "Name one of these, or none to have one chosen.",
+  });
+
+export const partsMissing = (repo: string, missing: readonly string[]) =>
+  new ClavisError("model.parts_missing", {
+    found: `${quoted(repo)} without ${several(missing, 3)}`,
+    expected: "all parts of the split model",
+    next: "Run `clavis pull` for it; if the hub itself lacks them, ask whoever uploaded the model.",
+  });
+
+// ---- the network
+
+export const offline = (what: string) =>
+  new ClavisError("net.offline", {
+    found: `${quoted(what)} is not on this machine, and HF_HUB_OFFLINE is set`,
+    expected: "a model that was downloaded before",
+    next: "Unset HF_HUB_OFFLINE to download it.",
+  });
+
+export const unreachable = (host: string, cause: unknown) =>
+  new ClavisError("net.unreachable", {
+    found: `no answer from ${quoted(host)} (${reasonOf(cause)})`,
+    expected: "a server that answers",
+    next: "Check the network, HF_ENDPOINT, and the proxy variables HTTPS_PROXY and NO_PROXY.",
+    cause,
+  });
+
+export const brokenOff = (host: string, done: number, all: number, cause?: unknown) =>
+  new ClavisError("net.broken", {
+    found: `${quoted(host)} broke off after ${grouped(done)} of ${grouped(all)} bytes${cause === undefined ? "" : ` (${reasonOf(cause)})`}`,
+    expected: "the whole file",
+    next: "Run it again; the download goes on where it stopped.",
+    cause,
+  });
+
+export const stalled = (host: string, ms: number) =>
+  new ClavisError("net.stalled", {
+    found: `almost nothing came from ${quoted(host)} for ${Math.round(ms / 1000)} s`,
+    expected: "a connection that moves",
+    next: "Check the network and run it again; the download goes on where it stopped.",
+  });
+
+export const badEndpoint = (text: string) =>
+  new ClavisError("net.endpoint", {
+    found: `HF_ENDPOINT is ${quoted(text)}`,
+    expected: "an http or https address",
+    next: "Set HF_ENDPOINT to such an address, or unset it.",
+  });
+
+export const badRedirect = (host: string, target: string) =>
+  new ClavisError("net.redirect", {
+    found: `${quoted(host)} sends on to ${quoted(target)}`,
+    expected: "at most 10 redirects, to http or https addresses, and from https only to https",
+    next: "Check the address; do not trust this server with a model.",
+  });
+
+export const unauthorized = (what: string, host: string, hasToken: boolean) =>
+  new ClavisError("net.unauthorized", {
+    found: `${quoted(host)} asks who wants ${quoted(what)} (401)`,
+    expected: hasToken ? "a token that it accepts" : "a public model, or a token",
+    next: hasToken
+      ? "Check HF_TOKEN and the spelling; a repository that does not exist is answered like this too."
+      : "Check the spelling, because a repository that does not exist is answered like this too; for a private or gated one set HF_TOKEN.",
+  });
+
+export const forbidden = (what: string, host: string, gated: boolean) =>
+  new ClavisError("net.forbidden", {
+    found: `${quoted(host)} does not give out ${quoted(what)} (403)`,
+    expected: gated ? "that its licence was accepted by the owner of HF_TOKEN" : "permission to read it",
+    next: gated
+      ? "Accept the licence on the model's page, then run it again."
+      : "Check what HF_TOKEN may read.",
+  });
+
+export const missing = (what: string, host: string) =>
+  new ClavisError("net.missing", {
+    found: `${quoted(host)} has no ${quoted(what)} (404)`,
+    expected: "a repository, revision and file that are there",
+    next: "Check the spelling on the hub.",
+  });
+
+export const tooMany = (host: string, waitMs: number | undefined) =>
+  new ClavisError("net.too_many", {
+    found: `${quoted(host)} asks to wait (429)`,
+    expected: "fewer requests",
+    next:
+      waitMs === undefined
+        ? "Run it again in a few minutes."
+        : `Run it again in ${Math.ceil(waitMs / 1000)} s; the download goes on where it stopped.`,
+  });
+
+export const refused = (what: string, host: string, status: number) =>
+  new ClavisError(status >= 500 ? "net.server" : "net.status", {
+    found: `${quoted(host)} answered ${status} for ${quoted(what)}`,
+    expected: "the file",
+    next: status >= 500 ? "Run it again later; what was downloaded is kept." : "Check the address.",
+  });
+
+export const badAnswer = (host: string, what: string) =>
+  new ClavisError("net.answer", {
+    found: `${quoted(host)} answered with ${what}`,
+    expected: "what the Hugging Face hub answers",
+    next: "Check HF_ENDPOINT, and that no proxy or sign-in page answers in its place.",
+  });
+
+// ---- downloads
+
+export const noSpace = (folder: string, needed: number, free: number) =>
+  new ClavisError("pull.space", {
+    found: `${sized(free)} free in ${quoted(folder)}`,
+    expected: `${sized(needed)} for the rest of the download`,
+    next: "Free some space (`clavis list`, `clavis rm`), or choose another folder with HF_HUB_CACHE.",
+  });
+
+export const cannotWrite = (path: string, cause: unknown) =>
+  new ClavisError(/ENOSPC|EDQUOT/.test(reasonOf(cause)) ? "pull.space" : "pull.write", {
+    found: `the system could not write ${quoted(path)} (${reasonOf(cause)})`,
+    expected: "a folder with room that this user may write",
+    next: "Check the disk and its permissions, or choose another folder with HF_HUB_CACHE.",
+    cause,
+  });
+
+export const changed = (what: string) =>
+  new ClavisError("pull.changed", {
+    found: `${quoted(what)} changed on the server during the download`,
+    expected: "one version of the file from beginning to end",
+    next: "Run it again.",
+  });
+
+export const wrongDigest = (what: string, found: string, expected: string) =>
+  new ClavisError("pull.digest", {
+    found: `${quoted(what)} with the digest ${found}`,
+    expected: `${expected}, as the hub says`,
+    next: "Nothing was installed. Run it again; if it stays so, a proxy or mirror changes the file.",
+  });
+
+export const notGguf = (what: string) =>
+  new ClavisError("pull.not_gguf", {
+    found: `${quoted(what)}, which does not begin as a GGUF file`,
+    expected: "a model in the GGUF format",
+    next: "Nothing was installed. Open the address in a browser; it may be a sign-in page or another format.",
+  });
+
+export const damaged = (path: string, found: string, expected: string) =>
+  new ClavisError("store.digest", {
+    found: `${quoted(path)} with the sha256 ${found}`,
+    expected: `${expected}, the name of its blob`,
+    next: "The file was changed or damaged on disk. Run `clavis pull` for it, which replaces it.",
+  });
+
+export const nothingToRemove = (name: string) =>
+  new ClavisError("model.not_local", {
+    found: `${quoted(name)}, which is not among the downloaded models`,
+    expected: "a name that `clavis list` shows",
+    next: "Nothing was removed. Files named by a path are left to you.",
+  });

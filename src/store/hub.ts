@@ -1,0 +1,135 @@
+import { badAnswer, noSuchFile } from "./errors.ts";
+import type { HubName } from "./names.ts";
+import { type Answer, discard, type Network, redirectTarget, refusal } from "./network.ts";
+import type { Listed } from "./quants.ts";
+import type { Settings } from "./settings.ts";
+
+// The parts of the Hugging Face hub's HTTP interface that a download needs.
+// Source: huggingface_hub, docs "Hub API endpoints" and "Download files from the Hub".
+
+/** How a whole file is checked: sha256 for large files, as git does (sha1 over a header and the file) for small ones. */
+export interface Digest {
+  readonly algorithm: "sha256" | "git-sha1";
+  readonly hex: string;
+}
+
+/** A file of a repository as the hub describes it. */
+export interface HubFile {
+  readonly commit: string;
+  /** The name of its blob. */
+  readonly etag: string;
+  readonly size: number;
+  readonly digest?: Digest;
+  /** Where its bytes are: often on another host, by a link that ends after an hour. */
+  readonly location: URL;
+}
+
+const longestList = 64 * 2 ** 20;
+const mostPages = 200;
+
+/**
+ * All files of a repository.
+ *
+ * @throws ClavisError `net.*`
+ */
+export async function listFiles(
+  network: Network,
+  settings: Settings,
+  { repo, revision }: HubName,
+  signal?: AbortSignal,
+): Promise<Listed[]> {
+  const files: Listed[] = [];
+  let url: URL | undefined = apiUrl(settings, `api/models/${repo}/tree/${encodeURIComponent(revision)}`);
+  url.search = "?recursive=true";
+  for (let page = 0; url !== undefined && page < mostPages; page++) {
+    const answer = await network.request(url, { signal });
+    if (answer.status !== 200) {
+      discard(answer);
+      throw refusal(answer, repo, settings);
+    }
+    const entries: unknown = await jsonOf(answer);
+    if (!Array.isArray(entries)) throw badAnswer(answer.url.host, "something other than a list of files");
+    for (const entry of entries) {
+      const { type, path, size, lfs } = Object(entry) as Record<string, unknown>;
+      if (type !== "file" || typeof path !== "string") continue;
+      const bytes = (Object(lfs) as { size?: unknown }).size ?? size;
+      if (typeof bytes === "number" && Number.isSafeInteger(bytes) && bytes >= 0)
+        files.push({ path, size: bytes });
+    }
+    const next: string | undefined = /<([^>]+)>;\s*rel="next"/.exec(answer.header("link") ?? "")?.[1];
+    url = next === undefined ? undefined : redirectTarget(answer.url, next);
+  }
+  return files;
+}
+
+/**
+ * What the hub says of one file, and where its bytes are.
+ *
+ * @throws ClavisError `net.*`; `model.no_file`
+ */
+export async function locateFile(
+  network: Network,
+  settings: Settings,
+  { repo, revision }: Pick<HubName, "repo" | "revision">,
+  path: string,
+  signal?: AbortSignal,
+): Promise<HubFile> {
+  const url = fileUrl(settings, repo, revision, path);
+  // Headers of the hub itself are wanted, so a redirect to where the bytes are is not followed.
+  const answer = await network.request(url, { method: "HEAD", redirects: "ownHost", signal });
+  discard(answer);
+  const location = answer.header("location");
+  const redirected = answer.status >= 300 && answer.status < 400 && location !== undefined;
+  if (answer.status === 404 && answer.header("x-error-code") === "EntryNotFound")
+    throw noSuchFile(repo, path, []);
+  if (answer.status !== 200 && !redirected) throw refusal(answer, `${repo}/${path}`, settings);
+  const { host } = answer.url;
+  const commit = answer.header("x-repo-commit") ?? "";
+  if (!/^[0-9a-f]{40}$/.test(commit)) throw badAnswer(host, "no commit in X-Repo-Commit");
+  const etag = (answer.header("x-linked-etag") ?? answer.header("etag") ?? "")
+    .replace(/^W\//, "")
+    .replace(/"/g, "");
+  // It becomes the name of a file.
+  if (!/^[0-9a-f]{40}$|^[0-9a-f]{64}$/.test(etag))
+    throw badAnswer(host, "no digest in X-Linked-Etag or ETag");
+  const size = Number(answer.header("x-linked-size") ?? answer.header("content-length") ?? Number.NaN);
+  if (!Number.isSafeInteger(size) || size < 0)
+    throw badAnswer(host, "no size in X-Linked-Size or Content-Length");
+  return {
+    commit,
+    etag,
+    size,
+    digest: { algorithm: etag.length === 64 ? "sha256" : "git-sha1", hex: etag },
+    location: redirected ? redirectTarget(answer.url, location) : answer.url,
+  };
+}
+
+/** The address that people and tools know a file by. */
+export function fileUrl(settings: Settings, repo: string, revision: string, path: string): URL {
+  const file = path.split("/").map(encodeURIComponent).join("/");
+  return apiUrl(settings, `${repo}/resolve/${encodeURIComponent(revision)}/${file}`);
+}
+
+function apiUrl({ endpoint }: Settings, path: string): URL {
+  const url = new URL(endpoint);
+  url.pathname = `${endpoint.pathname.replace(/\/+$/, "")}/${path}`;
+  return url;
+}
+
+async function jsonOf(answer: Answer): Promise<unknown> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of answer.body) {
+    length += piece.length;
+    if (length > longestList) {
+      discard(answer);
+      throw badAnswer(answer.url.host, "a list of files longer than 64 MiB");
+    }
+    pieces.push(piece);
+  }
+  try {
+    return JSON.parse(Buffer.concat(pieces).toString("utf8"));
+  } catch {
+    throw badAnswer(answer.url.host, "text that is not JSON");
+  }
+}

@@ -1,0 +1,3 @@
+export { type Pulled, pull } from "./pull.ts";
+export { type LocalModel, resolve } from "./resolve.ts";
+export type { PullEvent, StoreOptions } from "./store.ts";

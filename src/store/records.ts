@@ -1,0 +1,124 @@
+import { createHash, randomBytes } from "node:crypto";
+import { mkdir, open, readFile, rename, stat, unlink, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { damaged } from "./errors.ts";
+
+// What is remembered of files: that their digest was checked, and when they were last used. One small JSON file;
+// where two processes write at once, the later one wins, and a lost entry costs a digest computed again.
+
+interface Entry {
+  /** Of the file when it was checked; another file, or a changed one, has others. */
+  readonly inode?: number;
+  readonly size?: number;
+  readonly mtimeMs?: number;
+  readonly sha256?: string;
+  /** Milliseconds since 1970. */
+  readonly usedAt?: number;
+  /** The name that it was last called by. */
+  readonly name?: string;
+}
+
+const readBytes = 2 ** 20;
+
+export class Records {
+  readonly #file: string;
+
+  constructor(ownFolder: string) {
+    this.#file = join(ownFolder, "files.json");
+  }
+
+  /** The digest of a file that was checked and has not changed since. */
+  async digestOf(path: string): Promise<string | undefined> {
+    const entry = (await this.#read())[path];
+    const now = await stat(path).catch(() => undefined);
+    const same =
+      now !== undefined &&
+      entry?.sha256 !== undefined &&
+      entry.inode === now.ino &&
+      entry.size === now.size &&
+      entry.mtimeMs === now.mtimeMs;
+    return same ? entry.sha256 : undefined;
+  }
+
+  async rememberDigest(path: string, sha256: string): Promise<void> {
+    const { ino: inode, size, mtimeMs } = await stat(path);
+    await this.#change(path, { inode, size, mtimeMs, sha256 });
+  }
+
+  async usedAt(path: string): Promise<number | undefined> {
+    return (await this.#read())[path]?.usedAt;
+  }
+
+  async rememberUse(path: string, name: string): Promise<void> {
+    await this.#change(path, { usedAt: Date.now(), name });
+  }
+
+  /** That something cannot be remembered (a read-only home) is no reason to fail. */
+  async #change(path: string, change: Entry): Promise<void> {
+    const entries = await this.#read();
+    for (const known of Object.keys(entries)) {
+      if (known !== path && (await stat(known).catch(() => undefined)) === undefined) delete entries[known];
+    }
+    entries[path] = { ...entries[path], ...change };
+    const temporary = `${this.#file}.${randomBytes(6).toString("hex")}`;
+    try {
+      await mkdir(join(this.#file, ".."), { recursive: true });
+      await writeFile(temporary, JSON.stringify(entries));
+      await rename(temporary, this.#file);
+    } catch {
+      await unlink(temporary).catch(() => {});
+    }
+  }
+
+  async #read(): Promise<Record<string, Entry>> {
+    try {
+      const entries = JSON.parse(await readFile(this.#file, "utf8"));
+      const whole = typeof entries === "object" && entries !== null && !Array.isArray(entries);
+      return Object.assign(Object.create(null), whole ? entries : {});
+    } catch {
+      return Object.create(null);
+    }
+  }
+}
+
+export interface CheckOptions {
+  /** Compute the digest even where it is remembered. */
+  readonly again?: boolean;
+  readonly signal?: AbortSignal;
+  readonly progress?: (doneBytes: number, allBytes: number) => void;
+}
+
+/**
+ * Compares a blob whose name is its sha256 with that name, once; later calls believe what is remembered.
+ * Blobs with other names cannot be checked, and pass.
+ *
+ * @throws ClavisError `store.digest`; the signal's reason
+ */
+export async function checkBlob(records: Records, blob: string, options: CheckOptions = {}): Promise<void> {
+  const expected = basename(blob);
+  if (!/^[0-9a-f]{64}$/.test(expected)) return;
+  if (!options.again && (await records.digestOf(blob)) === expected) return;
+  const found = await sha256Of(blob, options);
+  if (found !== expected) throw damaged(blob, found, expected);
+  await records.rememberDigest(blob, found);
+}
+
+/** The sha256 of a file, as hexadecimal digits. */
+export async function sha256Of(path: string, { signal, progress }: CheckOptions = {}): Promise<string> {
+  const hash = createHash("sha256");
+  const buffer = Buffer.allocUnsafe(readBytes);
+  const handle = await open(path, "r");
+  try {
+    const { size } = await handle.stat();
+    for (let at = 0; ; ) {
+      signal?.throwIfAborted();
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
+      if (bytesRead === 0) return hash.digest("hex");
+      hash.update(buffer.subarray(0, bytesRead));
+      at += bytesRead;
+      progress?.(at, size);
+    }
+  } finally {
+    await handle.close();
+  }
+}

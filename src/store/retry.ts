@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { ClavisError } from "../errors.ts";
+
+/** How often and how patiently a thing that failed is tried again. */
+export interface Patience {
+  /** Failures in a row without progress before giving up. */
+  readonly tries: number;
+  /** The first wait; each further one is twice as long, up to `longestWaitMs`, and drawn from its upper half. */
+  readonly firstWaitMs: number;
+  readonly longestWaitMs: number;
+  /** A server's wish to wait longer than this (Retry-After) ends in an error that says so. */
+  readonly longestRetryAfterMs: number;
+  /** Without `stallBytes` bytes in this time a connection counts as stalled. */
+  readonly stallMs: number;
+  readonly stallBytes: number;
+}
+
+export const defaultPatience: Patience = {
+  tries: 6,
+  firstWaitMs: 500,
+  longestWaitMs: 30_000,
+  longestRetryAfterMs: 120_000,
+  stallMs: 30_000,
+  stallBytes: 4096,
+};
+
+/** A failure that another try may mend, perhaps after a wait that the server asked for. */
+export class Passing extends Error {
+  readonly error: ClavisError;
+  readonly afterMs?: number;
+  constructor(error: ClavisError, afterMs?: number) {
+    super(error.message, { cause: error });
+    this.error = error;
+    this.afterMs = afterMs;
+  }
+}
+
+/** The wait before try number `failures + 1`; random, so that many clients do not come back at once. */
+export function waitMs(failures: number, patience: Patience): number {
+  const full = Math.min(patience.longestWaitMs, patience.firstWaitMs * 2 ** Math.min(failures - 1, 20));
+  return full * (0.5 + Math.random() / 2);
+}
+
+/** Waits after a failure, or throws its error where patience has ended. */
+export async function pause(
+  failure: Passing,
+  failures: number,
+  patience: Patience,
+  { signal, told }: { signal?: AbortSignal; told?: (error: ClavisError, ms: number) => void } = {},
+): Promise<void> {
+  if (failures >= patience.tries || (failure.afterMs ?? 0) > patience.longestRetryAfterMs)
+    throw failure.error;
+  const ms = failure.afterMs ?? waitMs(failures, patience);
+  told?.(failure.error, ms);
+  await sleep(ms, undefined, { signal }).catch(() => signal?.throwIfAborted());
+}
+
+/** Network errors that may pass by themselves. */
+const passing = new Set(["net.unreachable", "net.server", "net.too_many", "net.broken", "net.stalled"]);
+
+/** Does a request again while its failures may pass. */
+export async function withRetries<T>(
+  patience: Patience,
+  signal: AbortSignal | undefined,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  for (let failures = 1; ; failures++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof ClavisError) || !passing.has(error.code)) throw error;
+      await pause(new Passing(error, (error as { afterMs?: number }).afterMs), failures, patience, {
+        signal,
+      });
+    }
+  }
+}
