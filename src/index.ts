@@ -11,9 +11,10 @@ import {
   explain as explainGguf,
   type Inspection,
   inspect as inspectGguf,
-  type LoadOptions,
   Model,
+  type LoadOptions as ModelOptions,
 } from "./model.ts";
+import { type PermitOptions, permitted } from "./protect/node-permit.ts";
 import { resolveModel } from "./store/names.ts";
 
 export type { ByteSource } from "./bytes/source.ts";
@@ -28,7 +29,6 @@ export {
   type Explanation,
   type GenerateOptions,
   type Inspection,
-  type LoadOptions,
   Model,
   type ModelInfo,
 } from "./model.ts";
@@ -43,6 +43,9 @@ export type { DecodeOptions, EncodeOptions, Tokenizer } from "./tokens/tokenizer
 /** What a model can be loaded from: a name ("stories"), a path, a file: URL, or bytes. */
 export type ModelSource = string | URL | Blob | ArrayBuffer | Uint8Array;
 
+/** How a model is loaded. Whatever is left out has the default. */
+export interface LoadOptions extends ModelOptions, PermitOptions {}
+
 /** Quickest first: "auto" takes the first that can run. */
 const devices: readonly Device[] = [nativeDevice(), wasmDevice(nodePlatform), reference];
 
@@ -52,10 +55,11 @@ const devices: readonly Device[] = [nativeDevice(), wasmDevice(nodePlatform), re
  * A split model (`NAME-00001-of-0000N.gguf`) is found from any of its parts.
  *
  * @throws ClavisError `model.not_found`, `gguf.*` for a damaged file, `model.*` for an unsupported
- *   one, `tokens.*` for its vocabulary, `load.*` for options that do not fit
+ *   one, `tokens.*` for its vocabulary, `load.*` for options that do not fit, `protect.*` for what the
+ *   policy forbids
  */
-export async function load(source: ModelSource, options?: LoadOptions): Promise<Model> {
-  return Model.open(await open(source), devices, options);
+export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
+  return Model.open(await permitted(await open(source), options), devices, options);
 }
 
 /** What the file of a model says of it; its weights are not read. */

@@ -1,5 +1,5 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import {
   fileForbidden,
   fileIsDirectory,
@@ -27,7 +27,7 @@ export async function openFile(path: string): Promise<ByteSource> {
     if (!before.isFile()) throw fileNotRegular(path);
     const handle = await open(path, "r");
     const { size } = await handle.stat();
-    return fileSource(handle, basename(path), size);
+    return fileSource(handle, resolve(path), size);
   } catch (error) {
     throw readable(path, error);
   }
@@ -64,10 +64,12 @@ export async function openModelFiles(path: string): Promise<ByteSource[]> {
 /** Node takes lengths below 2^31 in one call. */
 const longestRead = 2 ** 30;
 
-function fileSource(handle: FileHandle, name: string, size: number): ByteSource {
+function fileSource(handle: FileHandle, path: string, size: number): ByteSource {
+  const name = basename(path);
   let open = true;
   return {
     name,
+    path,
     size,
     async readInto(offset, target) {
       if (!open) throw sourceClosed(name);

@@ -4,6 +4,8 @@ import { sourceClosed, sourceRange } from "./errors.ts";
 export interface ByteSource {
   /** For messages: a file's name, or what the bytes are. */
   readonly name: string;
+  /** Where a file on disk lies, in full; undefined for all else. */
+  readonly path?: string;
   /** In bytes. */
   readonly size: number;
   /**

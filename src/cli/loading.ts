@@ -36,8 +36,8 @@ export async function openModel(
 
 /** What the options of a command ask of loading. */
 export function loadOptionsOf(flags: LoadFlags): LoadOptions {
-  const { device, threads, mode, context, kv } = flags;
-  return { device, threads, mode, context, kvType: kv };
+  const { device, threads, mode, context, kv, policy } = flags;
+  return { device, threads, mode, context, kvType: kv, policy };
 }
 
 /** What the options of a command ask of an answer. */

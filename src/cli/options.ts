@@ -65,6 +65,7 @@ export interface LoadFlags extends CommonFlags {
   readonly device?: "auto" | DeviceName;
   readonly mode?: "fast" | "reproducible";
   readonly kv?: "f16" | "q8";
+  readonly policy?: string;
 }
 
 export function loadOptions(command: Command): Command {
@@ -84,7 +85,8 @@ export function loadOptions(command: Command): Command {
     )
     .addOption(
       choiceOption("--kv <type>", "how keys and values are kept; q8 takes half the memory", ["f16", "q8"]),
-    );
+    )
+    .option("--policy <file>", "which models may be loaded (CLAVIS_POLICY, ~/.config/clavis/policy.json)");
 }
 
 /** How an answer is drawn. */

@@ -12,13 +12,13 @@ export const signatureMissing = (model: string, places: readonly string[]) =>
   new ClavisError("protect.unsigned", {
     found: `no signature for ${quoted(model)}`,
     expected: `one at ${places.map(quoted).join(" or ")}`,
-    next: "Sign it with clavis sign, or name the signature with --signature.",
+    next: "Get the signature from whoever made the model, or sign it yourself with clavis sign.",
   });
 
-export const signatureTooLarge = (name: string, bytes: number, most: number) =>
+export const signatureTooLarge = (name: string, mostBytes: number) =>
   new ClavisError("protect.bundle_size", {
-    found: `${quoted(name)} has ${grouped(bytes)} bytes`,
-    expected: `at most ${grouped(most)} in a signature`,
+    found: `${quoted(name)} has more than ${grouped(mostBytes)} bytes`,
+    expected: "at most that in a signature",
     next: "Check that it is the signature and not the model.",
   });
 
@@ -99,10 +99,10 @@ export const invalidKey = (name: string, found: string, expected: string, cause?
     cause,
   });
 
-export const otherKey = (found: string, expected: string) =>
+export const otherKey = (found: string, known: readonly string[]) =>
   new ClavisError("protect.key_mismatch", {
-    found: `the signature names key ${found}`,
-    expected: `${expected}, the key given`,
+    found: `the signature names key ${quoted(found)}`,
+    expected: `${known[0]}${known.length > 1 ? ` or another of the ${known.length} keys given` : ", the key given"}`,
     next: "Check with the key of whoever signed the model.",
   });
 
@@ -231,4 +231,28 @@ export const unwritable = (path: string, cause: unknown) =>
     expected: "a path in a folder that can be written to",
     next: "Check the path and its permissions.",
     cause,
+  });
+
+// ---- policy
+
+export const policyUnreadable = (path: string, cause: unknown) =>
+  new ClavisError("protect.policy_read", {
+    found: `the policy ${quoted(path)} cannot be read: ${reasonOf(cause)}`,
+    expected: "a file that can be read",
+    next: "Check --policy, CLAVIS_POLICY and the file's permissions; without its policy nothing is loaded.",
+    cause,
+  });
+
+export const invalidPolicy = (path: string, { found, expected }: ClavisError) =>
+  new ClavisError("protect.policy", {
+    found: `${found} (${quoted(path)})`,
+    expected,
+    next: "Correct the policy; docs/signing.md describes it.",
+  });
+
+export const notAFile = (name: string) =>
+  new ClavisError("protect.unsigned", {
+    found: `${quoted(name)} is no file on disk, so that no signature lies beside it`,
+    expected: "a signed file, as the policy requires",
+    next: "Save the model with its signature and load it by its path.",
   });

@@ -1,6 +1,6 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, verify } from "node:crypto";
-import { open } from "node:fs/promises";
-import { invalidKey, keyUnreadable, otherKey, wrongSignature } from "./errors.ts";
+import { invalidKey, keyUnreadable } from "./errors.ts";
+import { readSmallFile } from "./node-read.ts";
 
 /** The hash that goes with each curve, by Node's names. Source: sigstore_common.proto, PublicKeyDetails. */
 const hashOfCurve: Readonly<Record<string, string>> = {
@@ -19,14 +19,9 @@ const mostPemBytes = 256 * 1024;
 export async function readPem(source: string): Promise<{ readonly name: string; readonly pem: string }> {
   if (source.includes("-----BEGIN")) return { name: "the key given", pem: source };
   try {
-    const file = await open(source, "r");
-    try {
-      const { size } = await file.stat();
-      if (size > mostPemBytes) throw new Error("it is too large for a PEM file");
-      return { name: source, pem: await file.readFile("utf8") };
-    } finally {
-      await file.close();
-    }
+    const bytes = await readSmallFile(source, mostPemBytes);
+    if (bytes === undefined) throw new Error("it is too large for a PEM file");
+    return { name: source, pem: Buffer.from(bytes).toString("latin1") };
   } catch (error) {
     throw keyUnreadable(source, error);
   }
@@ -85,21 +80,18 @@ export function keyHint(key: KeyObject): string {
     .digest("hex");
 }
 
-/** @throws ClavisError `protect.key_mismatch` where a bundle names another key */
-export function checkHint(hint: string | undefined, key: KeyObject): void {
-  const own = keyHint(key);
-  if (hint !== undefined && hint.toLowerCase() !== own) throw otherKey(hint, own);
-}
-
-/** @throws ClavisError `protect.signature` unless the signature is of these bytes by this key */
-export function checkSignature(key: KeyObject, name: string, bytes: Uint8Array, signature: Uint8Array): void {
-  let right = false;
+/**
+ * Whether the owner of a key signed these bytes.
+ *
+ * @param signature  ECDSA in DER; what is not DER is as wrong as any other
+ */
+export function isSignedBy(key: KeyObject, bytes: Uint8Array, signature: Uint8Array): boolean {
+  const hash = hashOf(key, "the signer's certificate");
   try {
-    right = verify(hashOf(key, name), bytes, key, signature);
+    return verify(hash, bytes, key, signature);
   } catch {
-    // A signature that is not DER at all: as wrong as any other.
+    return false;
   }
-  if (!right) throw wrongSignature();
 }
 
 /** The first PEM block with this label; tools write text before it. */

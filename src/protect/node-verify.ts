@@ -1,23 +1,26 @@
-import { createHash, type KeyObject } from "node:crypto";
-import { open, readFile, stat } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type Bundle, parseBundle, preAuthenticationEncoding } from "./bundle.ts";
 import {
   fileAdded,
-  fileChanged,
   fileRemoved,
   modelUnreadable,
+  otherKey,
   otherMethod,
   signatureMissing,
   signatureTooLarge,
   signsFolder,
   signsOneFile,
   wrongRoot,
+  wrongSignature,
 } from "./errors.ts";
 import { readCertificates, signerOf } from "./node-certificates.ts";
-import { checkHint, checkSignature, keyHint, readPublicKey } from "./node-keys.ts";
-import { hashFile, isFolder, isSystemError, listFiles, type ModelFile } from "./node-model-files.ts";
+import { isSignedBy, keyHint, readPublicKey } from "./node-keys.ts";
+import { hashFile, isFolder, listFiles, type ModelFile } from "./node-model-files.ts";
 import { gitPaths, isIgnored, pathInside, withParents } from "./node-paths.ts";
+import { readSmallFile } from "./node-read.ts";
+import { checkDigests } from "./node-verified-source.ts";
 import { parseStatement, type Resource, type Statement } from "./statement.ts";
 
 /** Whom a signature is accepted from: the owner of any of the keys, or anyone an authority vouches for. */
@@ -72,14 +75,8 @@ export async function verify(path: string, options: VerifyOptions): Promise<Veri
 export async function findSignature(path: string, isFolder: boolean): Promise<string> {
   const places = isFolder ? [join(path, "model.sig")] : [`${path}.sig`, join(dirname(path), "model.sig")];
   for (const place of places) {
-    if (
-      await stat(place).then(
-        (found) => found.isFile(),
-        () => false,
-      )
-    ) {
-      return place;
-    }
+    const found = await stat(place).catch(() => undefined);
+    if (found?.isFile()) return place;
   }
   throw signatureMissing(path, places);
 }
@@ -91,44 +88,40 @@ export async function findSignature(path: string, isFolder: boolean): Promise<st
  */
 export async function readSigned(signature: string, trust: Trust): Promise<Signed> {
   const bundle = parseBundle(await readSignature(signature));
-  const { key, method, signer } = await signerKey(bundle, trust);
-  checkSignature(key, signer, preAuthenticationEncoding(bundle.payload), bundle.signature);
+  const { method, signer } = await checkSigner(bundle, trust);
   const statement = parseStatement(bundle.payload);
   checkRoot(statement);
   return { statement, method, signer, signature };
 }
 
-/** @throws ClavisError `protect.read`, `protect.unsigned`, `protect.bundle_size` */
+/** @throws ClavisError `protect.read`, `protect.bundle_size` */
 export async function readSignature(path: string): Promise<Uint8Array> {
+  let bytes: Uint8Array | undefined;
   try {
-    // Looked at before opening, because opening a named pipe waits for a writer.
-    const found = await stat(path);
-    if (!found.isFile()) throw signatureMissing(path, [path]);
-    const file = await open(path, "r");
-    try {
-      const { size } = await file.stat();
-      if (size > mostSignatureBytes) throw signatureTooLarge(path, size, mostSignatureBytes);
-      return await readFile(file);
-    } finally {
-      await file.close();
-    }
+    bytes = await readSmallFile(path, mostSignatureBytes);
   } catch (error) {
-    throw isSystemError(error) ? modelUnreadable(path, error) : error;
+    throw modelUnreadable(path, error);
   }
+  if (bytes === undefined) throw signatureTooLarge(path, mostSignatureBytes);
+  return bytes;
 }
 
-async function signerKey(
-  { method }: Bundle,
+async function checkSigner(
+  { method, payload, signature }: Bundle,
   { keys = [], authorities = [] }: Trust,
-): Promise<{ key: KeyObject; method: "key" | "certificate"; signer: string }> {
+): Promise<Pick<Verified, "method" | "signer">> {
+  const signedBytes = preAuthenticationEncoding(payload);
   switch (method.kind) {
     case "key": {
       if (keys.length === 0) throw otherMethod("a key", "a certificate", "Name the key with --key.");
       const known = await Promise.all(keys.map(readPublicKey));
-      // Without a hint, as before version 1.1, only one key can be meant.
-      const key = known.find((one) => method.hint === keyHint(one)) ?? known[0];
-      checkHint(method.hint, key);
-      return { key, method: "key", signer: keyHint(key) };
+      const hints = known.map(keyHint);
+      // Signatures before version 1.1 do not say by which key they are.
+      const meant = method.hint === undefined ? known : known.filter((_, i) => hints[i] === method.hint);
+      if (meant.length === 0) throw otherKey(method.hint!, hints);
+      const key = meant.find((one) => isSignedBy(one, signedBytes, signature));
+      if (key === undefined) throw wrongSignature();
+      return { method: "key", signer: keyHint(key) };
     }
     case "certificate": {
       if (authorities.length === 0) {
@@ -136,7 +129,8 @@ async function signerKey(
       }
       const trusted = (await Promise.all(authorities.map(readCertificates))).flat();
       const { key, name } = signerOf(method.certificates, trusted);
-      return { key, method: "certificate", signer: name };
+      if (!isSignedBy(key, signedBytes, signature)) throw wrongSignature();
+      return { method: "certificate", signer: name };
     }
     case "sigstore":
       throw otherMethod(
@@ -158,7 +152,7 @@ async function checkFile(path: string, statement: Statement): Promise<Verified["
   if (statement.resources[0].path !== ".") throw signsFolder(path);
   // The file that the caller names may be reached through a link; its bytes are what counts.
   const file = { name: basename(path), path };
-  return [await checkDigests(file, statement.resources, statement, true)];
+  return [await checkSignedFile(file, statement.resources, statement, true)];
 }
 
 async function checkFolder(
@@ -185,7 +179,7 @@ async function checkFolder(
   if (added !== undefined) throw fileAdded(added.name);
   const checked: { name: string; bytes: number }[] = [];
   for (const file of files) {
-    checked.push(await checkDigests(file, signed.get(file.name)!, statement, allowSymlinks));
+    checked.push(await checkSignedFile(file, signed.get(file.name)!, statement, allowSymlinks));
   }
   return checked;
 }
@@ -214,7 +208,7 @@ function ignoredBy(
   return (name) => !needed.has(name) && (name === signature || ignored(name));
 }
 
-async function checkDigests(
+async function checkSignedFile(
   file: ModelFile,
   resources: readonly Resource[],
   { serialization }: Statement,
@@ -222,18 +216,6 @@ async function checkDigests(
 ): Promise<{ name: string; bytes: number }> {
   const { hashType, shardBytes } = serialization;
   const { bytes, digests } = await hashFile(file, hashType, { shardBytes, allowSymlinks });
-  for (let i = 0; i < Math.max(digests.length, resources.length); i++) {
-    const [found, expected] = [digests[i], resources[i]?.digest];
-    const place = shardBytes === undefined || isShard(resources[i], i, shardBytes, bytes);
-    if (found !== expected || !place) {
-      throw fileChanged(file.name, found ?? "none there", expected ?? "none there");
-    }
-  }
+  checkDigests(file.name, bytes, digests, resources, shardBytes);
   return { name: file.name, bytes };
-}
-
-function isShard(resource: Resource | undefined, i: number, shardBytes: number, bytes: number): boolean {
-  const start = i * shardBytes;
-  const end = Math.min(bytes, start + shardBytes);
-  return resource?.range?.start === start && resource.range.end === end;
 }
