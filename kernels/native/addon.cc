@@ -6,6 +6,7 @@
 #include <node_api.h>
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <cstring>
 #include <memory>
@@ -106,7 +107,15 @@ struct Environment {
   napi_env env = nullptr;
   napi_threadsafe_function finished = nullptr;  // calls back on the environment's thread
   size_t pending = 0;                           // promises not yet settled; while there are any, the process stays alive
+  std::atomic<size_t> running{0};               // jobs that the team still has
 };
+
+/// When an environment ends (a worker is terminated), the team may still be at work for it; what it would call
+/// afterwards would be gone.
+void awaitJobs(void* data) {
+  std::atomic<size_t>& running = static_cast<Environment*>(data)->running;
+  for (size_t left = running.load(); left > 0; left = running.load()) running.wait(left);
+}
 
 Environment& environmentOf(napi_env env) {
   void* data = nullptr;
@@ -134,13 +143,16 @@ class Task : public Job {
     napi_value promise;
     check(napi_create_promise(environment.env, &task->deferred_, &promise), "promise");
     if (environment.pending++ == 0) napi_ref_threadsafe_function(environment.env, environment.finished);
+    environment.running.fetch_add(1);
     Team::instance().submit(task.release());
     return promise;
   }
 
   void finish() override {
-    // Where the environment is being torn down, nobody waits any more, and the task is leaked with it.
-    napi_call_threadsafe_function(environment_.finished, this, napi_tsfn_nonblocking);
+    Environment& environment = environment_;  // the call may be answered, and this destroyed, at once
+    napi_call_threadsafe_function(environment.finished, this, napi_tsfn_nonblocking);
+    environment.running.fetch_sub(1);
+    environment.running.notify_all();
   }
 
   /// On the environment's thread.
@@ -502,7 +514,9 @@ NAPI_MODULE_INIT() {
   napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, nullptr, settleTask,
                                   &environment->finished);
   napi_unref_threadsafe_function(env, environment->finished);
-  // Never freed: a job may still be under way when the environment ends.
+  // Before the function above ends: hooks run in the order opposite to this.
+  napi_add_env_cleanup_hook(env, awaitJobs, environment);
+  // Never freed, because the team looks at it when a job has ended.
   napi_set_instance_data(env, environment, nullptr, nullptr);
   try {
     add<describe>(env, exports, "describe");

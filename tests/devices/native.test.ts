@@ -1,4 +1,6 @@
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { bufferSource } from "../../src/bytes/source.ts";
 import type { Batch } from "../../src/devices/device.ts";
@@ -109,6 +111,49 @@ describeNative("native: steps", () => {
   test("an aborted load frees what it took", async () => {
     const options = { signal: AbortSignal.abort() };
     await expect(nativeDevice().program(smallPlan(), options)).rejects.toThrow(/abort/i);
+  });
+});
+
+describeNative("native: ends", () => {
+  /** Starts steps and ends its thread at once, while they are under way. */
+  const hasty = `
+    const addon = require(require("node:worker_threads").workerData);
+    const none = new Int32Array(0);
+    const options = { threads: 2, tape: none, weights: new Float64Array(0), arenaBytes: 64, layers: 1, kvHeads: 1,
+      headWidth: 32, pages: 1, quantized: 0, tokens: 1, pagesPerSequence: 1, logits: 0, logitsStride: 64, vocabulary: 1 };
+    for (let i = 0; i < 50; i++) {
+      addon.run(addon.open(options), none, none, none, none, none, new Float32Array(1));
+    }
+    process.exit(7);`;
+
+  test("a worker that ends while its steps are under way takes nothing with it", async () => {
+    const codes = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const worker = new Worker(hasty, { eval: true, workerData: addonFile, execArgv: [] });
+        const [code] = await once(worker, "exit");
+        return code;
+      }),
+    );
+    expect(codes).toEqual(Array(8).fill(7));
+    const program = await nativeDevice({ threads: 2 }).program(smallPlan());
+    expect((await program.run(batch()))[0]).toBe(32);
+    await program.close();
+  });
+
+  test("a process whose model was never closed ends by itself", () => {
+    const script = `
+      const addon = require(process.argv[1]);
+      const none = new Int32Array(0);
+      const program = addon.open({ threads: 2, tape: none, weights: new Float64Array(0), arenaBytes: 64, layers: 1,
+        kvHeads: 1, headWidth: 32, pages: 1, quantized: 0, tokens: 1, pagesPerSequence: 1, logits: 0,
+        logitsStride: 64, vocabulary: 1 });
+      addon.run(program, none, none, none, none, none, new Float32Array(1)).then(() => console.log("done"));`;
+    const { status, stdout, stderr } = spawnSync(process.execPath, ["-e", script, addonFile!], {
+      encoding: "utf8",
+      timeout: 20_000,
+    });
+    expect(stderr).toBe("");
+    expect([status, stdout]).toEqual([0, "done\n"]);
   });
 });
 
