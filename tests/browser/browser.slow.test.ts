@@ -38,6 +38,7 @@ describe.skipIf(!chromiumPath)(chromiumPath ? title : missing, () => {
       page: join(root, "tests/browser/page"),
       clavis: join(root, "dist/browser"),
       models: join(root, "models"),
+      example: join(root, "examples/browser"),
     });
     await using model = await clavis.load("stories", { device: "wasm" });
     for await (const piece of model.chat(messages, { sampling: { temperature: 0 } })) nodeText += piece.text;
@@ -138,6 +139,32 @@ describe.skipIf(!chromiumPath)(chromiumPath ? title : missing, () => {
 
   test("inspect tells what the file says", async () => {
     expect(await check("plain", "worker", "inspect", { source })).toEqual(await clavis.inspect("stories"));
+  });
+
+  test("the example answers, says what is wrong with a file, and stops", async () => {
+    const page = await browser.newPage();
+    const errors: string[] = [];
+    page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+    await page.goto(`${site.origin}/isolated/example/index.html`);
+    const answered = async () => {
+      await page.waitForSelector("#send:enabled");
+      return [await page.textContent("#answer"), await page.textContent("#status")];
+    };
+    await page.click("#send");
+    const [story, speed] = await answered();
+    expect(story).toContain("dog");
+    expect(speed).toMatch(/\d+ tokens\/s .* shared memory/);
+
+    await page.setInputFiles("#file", join(root, "examples/browser/page.js"));
+    await page.click("#send");
+    expect(await answered()).toEqual(["", expect.stringContaining("gguf.magic")]);
+
+    await page.setInputFiles("#file", storiesPath);
+    await page.click("#send");
+    await page.waitForFunction(() => (document.querySelector("#answer") as HTMLOutputElement).value !== "");
+    await page.click("#stop");
+    expect((await answered())[1]).toMatch(/^Stopped|tokens\/s/);
+    expect(errors).toEqual([]);
   });
 
   test.skipIf(process.platform !== "linux")("close gives the memory back", async () => {
