@@ -6,6 +6,7 @@ import { nativeDevice } from "./devices/native/device.ts";
 import { reference } from "./devices/reference/device.ts";
 import { wasmDevice } from "./devices/wasm/device.ts";
 import { nodePlatform } from "./devices/wasm/node-platform.ts";
+import { ClavisError } from "./errors.ts";
 import {
   type Explanation,
   explain as explainGguf,
@@ -15,7 +16,10 @@ import {
   type LoadOptions as ModelOptions,
 } from "./model.ts";
 import { type PermitOptions, permitted } from "./protect/node-permit.ts";
-import { resolveModel } from "./store/names.ts";
+import { resolveOrPull } from "./store/pull.ts";
+import { openRemote } from "./store/remote-source.ts";
+import { resolve } from "./store/resolve.ts";
+import type { PullEvent } from "./store/store.ts";
 
 export type { ByteSource } from "./bytes/source.ts";
 export type { TensorType } from "./bytes/types.ts";
@@ -37,14 +41,35 @@ export type { KvType } from "./plan/plan.ts";
 export { generateKeys, type KeyPair } from "./protect/node-keygen.ts";
 export { type SignOptions, sign } from "./protect/node-sign.ts";
 export { type Trust, type Verified, type VerifyOptions, verify } from "./protect/node-verify.ts";
+export { type ListedModel, list, type Removed, remove } from "./store/list.ts";
+export { type Pulled, pull } from "./store/pull.ts";
+export { type LocalModel, resolve } from "./store/resolve.ts";
+export type { CallOptions, PullEvent, StoreOptions } from "./store/store.ts";
 export type { Message } from "./tokens/chat.ts";
 export type { DecodeOptions, EncodeOptions, Tokenizer } from "./tokens/tokenizer.ts";
 
-/** What a model can be loaded from: a name ("stories"), a path, a file: URL, or bytes. */
+/**
+ * What a model can be loaded from: a name ("stories", "qwen3:0.6b", "owner/repo:Q4_K_M"), an address, a path, a
+ * file: URL, or bytes.
+ */
 export type ModelSource = string | URL | Blob | ArrayBuffer | Uint8Array;
 
 /** How a model is loaded. Whatever is left out has the default. */
-export interface LoadOptions extends ModelOptions, PermitOptions {}
+export interface LoadOptions extends ModelOptions, PermitOptions {
+  /** Download a model that is not on this machine. Default false: that is an error. */
+  readonly pull?: boolean;
+  /** Told how a download goes, and how far a digest is computed. */
+  readonly onPull?: (event: PullEvent) => void;
+  /** Compare the file's digest with the hub's again, even if that was done before. */
+  readonly verify?: boolean;
+}
+
+export interface InspectOptions {
+  /** Read the header of a model that is not on this machine from where it is. Default false. */
+  readonly remote?: boolean;
+  readonly onPull?: (event: PullEvent) => void;
+  readonly signal?: AbortSignal;
+}
 
 /** Quickest first: "auto" takes the first that can run. */
 const devices: readonly Device[] = [nativeDevice(), wasmDevice(nodePlatform), reference];
@@ -54,17 +79,18 @@ const devices: readonly Device[] = [nativeDevice(), wasmDevice(nodePlatform), re
  *
  * A split model (`NAME-00001-of-0000N.gguf`) is found from any of its parts.
  *
- * @throws ClavisError `model.not_found`, `gguf.*` for a damaged file, `model.*` for an unsupported
+ * @throws ClavisError `model.not_found`, `model.not_local` for a name that has to be pulled first, `net.*` and
+ *   `pull.*` with the option `pull`, `gguf.*` for a damaged file, `model.*` for an unsupported
  *   one, `tokens.*` for its vocabulary, `load.*` for options that do not fit, `protect.*` for what the
  *   policy forbids
  */
 export async function load(source: ModelSource, options: LoadOptions = {}): Promise<Model> {
-  return Model.open(await permitted(await open(source), options), devices, options);
+  return Model.open(await permitted(await open(source, options), options), devices, options);
 }
 
 /** What the file of a model says of it; its weights are not read. */
-export function inspect(source: ModelSource): Promise<Inspection> {
-  return withHeader(source, inspectGguf);
+export function inspect(source: ModelSource, options: InspectOptions = {}): Promise<Inspection> {
+  return withHeader(source, inspectGguf, options);
 }
 
 /** The plan that a model would run by, a line per kernel call; its weights are not read. */
@@ -77,8 +103,12 @@ export function describeDevices(): Promise<DeviceDescription[]> {
   return Promise.all(devices.map((device) => device.describe()));
 }
 
-async function withHeader<T>(source: ModelSource, use: (gguf: Gguf) => T | Promise<T>): Promise<T> {
-  const sources = await open(source);
+async function withHeader<T>(
+  source: ModelSource,
+  use: (gguf: Gguf) => T | Promise<T>,
+  options: InspectOptions = {},
+): Promise<T> {
+  const sources = await open(source, options);
   try {
     return await use(await openGguf(sources));
   } finally {
@@ -86,8 +116,20 @@ async function withHeader<T>(source: ModelSource, use: (gguf: Gguf) => T | Promi
   }
 }
 
-async function open(source: ModelSource): Promise<ByteSource[]> {
-  if (typeof source === "string") return openModelFiles(resolveModel(source));
-  if (source instanceof URL) return openModelFiles(resolveModel(decodeURIComponent(source.pathname)));
-  return [source instanceof Blob ? blobSource(source) : bufferSource(source)];
+async function open(
+  source: ModelSource,
+  options: Pick<LoadOptions, "pull" | "onPull" | "verify" | "signal"> & InspectOptions,
+): Promise<ByteSource[]> {
+  if (source instanceof Blob) return [blobSource(source)];
+  if (typeof source !== "string" && !(source instanceof URL)) return [bufferSource(source)];
+  const name = String(source);
+  const { signal, verify, onPull: onEvent } = options;
+  try {
+    const find = options.pull ? resolveOrPull : resolve;
+    return await openModelFiles((await find(name, { signal, verify, onEvent })).path);
+  } catch (error) {
+    const elsewhere = error instanceof ClavisError && error.code === "model.not_local";
+    if (!elsewhere || !options.remote) throw error;
+    return openRemote(name, { signal, onEvent });
+  }
 }

@@ -1,20 +1,34 @@
 import type { Command } from "commander";
 import type { Inspection } from "../index.ts";
 import { bytes, columns, count, visible } from "./format.ts";
+import { interruption } from "./loading.ts";
 import { type CommonFlags, commonOptions } from "./options.ts";
 import { print, printJson } from "./output.ts";
+import { PullDisplay } from "./pull-display.ts";
 
 export function addInfo(program: Command): void {
   commonOptions(program.command("info"))
     .description("What a model file says of itself. Its weights are not read.")
-    .argument("[model]", "a name or the path of a GGUF file", "stories")
-    .addHelpText("after", "\nExamples:\n  clavis info model.gguf\n  clavis info model.gguf --json")
+    .argument("[model]", "a name, an address or the path of a GGUF file", "stories")
+    .addHelpText(
+      "after",
+      `
+Of a model that is not on this machine, only the header is read over the network; nothing is kept.
+
+Examples:
+  clavis info model.gguf
+  clavis info qwen3:0.6b --json`,
+    )
     .action(info);
 }
 
 async function info(model: string, flags: CommonFlags): Promise<void> {
   const { inspect } = await import("../index.ts");
-  const found = await inspect(model);
+  const display = new PullDisplay();
+  const onPull = display.show.bind(display);
+  const found = await inspect(model, { remote: true, signal: interruption(), onPull }).finally(() =>
+    display.end(),
+  );
   if (flags.json) await printJson(found);
   else await print(visible(columns(rows(found))));
 }

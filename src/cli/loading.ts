@@ -1,6 +1,7 @@
 import type { GenerateOptions, LoadOptions, Model } from "../index.ts";
 import { Interrupted } from "./errors.ts";
 import type { AnswerFlags, LoadFlags } from "./options.ts";
+import { PullDisplay } from "./pull-display.ts";
 
 /**
  * A signal that Ctrl-C aborts with {@link Interrupted}. The second Ctrl-C ends the process at once.
@@ -14,7 +15,10 @@ export function interruption(): AbortSignal {
   return controller.signal;
 }
 
-/** Loads the model that a command names; slow loading shows how far it is on a terminal. */
+/**
+ * Loads the model that a command names, downloading it first where it is not here; slow loading shows how far
+ * it is on a terminal.
+ */
 export async function openModel(
   source: string,
   flags: LoadFlags,
@@ -22,22 +26,26 @@ export async function openModel(
 ): Promise<Model> {
   const { load } = await import("../index.ts");
   const progress = process.stderr.isTTY ? new Progress() : undefined;
+  const display = new PullDisplay();
   try {
     return await load(source, {
       ...loadOptionsOf(flags),
       sequences,
       signal,
+      pull: true,
+      onPull: (event) => display.show(event),
       progress: progress && ((done, all) => progress.show(done, all)),
     });
   } finally {
+    display.end();
     progress?.clear();
   }
 }
 
 /** What the options of a command ask of loading. */
 export function loadOptionsOf(flags: LoadFlags): LoadOptions {
-  const { device, threads, mode, context, kv, policy } = flags;
-  return { device, threads, mode, context, kvType: kv, policy };
+  const { device, threads, mode, context, kv, policy, verify } = flags;
+  return { device, threads, mode, context, kvType: kv, policy, verify };
 }
 
 /** What the options of a command ask of an answer. */

@@ -8,8 +8,11 @@ import { exitCodeOf, Interrupted, OutputClosed, wrongUsage } from "./errors.ts";
 import { addExplain } from "./explain.ts";
 import { addInfo } from "./info.ts";
 import { addKeygen } from "./keygen.ts";
+import { addList } from "./list.ts";
 import { addLogits } from "./logits.ts";
 import { printJson } from "./output.ts";
+import { addPull } from "./pull.ts";
+import { addRm } from "./rm.ts";
 import { addRun } from "./run.ts";
 import { addSign } from "./sign.ts";
 import { addTokenize } from "./tokenize.ts";
@@ -30,6 +33,9 @@ const program = new Command("clavis")
 
 for (const add of [
   addRun,
+  addPull,
+  addList,
+  addRm,
   addInfo,
   addExplain,
   addTokenize,
@@ -49,6 +55,7 @@ Examples:
   clavis run                                   chat with the model that comes with the package
   clavis run "Write a story about a dog."      answer once
   clavis run model.gguf < question.txt         answer what stdin asks
+  clavis run qwen3:0.6b                        chat with a well-known model, downloaded at the first use
   clavis info model.gguf                       what a model file says of itself
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,

@@ -66,6 +66,7 @@ export interface LoadFlags extends CommonFlags {
   readonly mode?: "fast" | "reproducible";
   readonly kv?: "f16" | "q8";
   readonly policy?: string;
+  readonly verify?: boolean;
 }
 
 export function loadOptions(command: Command): Command {
@@ -86,6 +87,7 @@ export function loadOptions(command: Command): Command {
     .addOption(
       choiceOption("--kv <type>", "how keys and values are kept; q8 takes half the memory", ["f16", "q8"]),
     )
+    .option("--verify", "compare a downloaded model with its digest again")
     .option("--policy <file>", "which models may be loaded (CLAVIS_POLICY, ~/.config/clavis/policy.json)");
 }
 

@@ -52,9 +52,9 @@ async function tokenize(source: string, words: readonly string[], flags: Tokeniz
 async function openTokenizer(source: string): Promise<Tokenizer> {
   const { openGguf } = await import("../bytes/gguf.ts");
   const { openModelFiles } = await import("../bytes/node-file.ts");
-  const { resolveModel } = await import("../store/names.ts");
+  const { resolve } = await import("../store/resolve.ts");
   const { createTokenizer } = await import("../tokens/tokenizer.ts");
-  const files = await openModelFiles(resolveModel(source));
+  const files = await openModelFiles((await resolve(source)).path);
   try {
     return createTokenizer((await openGguf(files)).metadata);
   } finally {

@@ -191,6 +191,13 @@ export const badAnswer = (host: string, what: string) =>
     next: "Check HF_ENDPOINT, and that no proxy or sign-in page answers in its place.",
   });
 
+export const noRanges = (host: string) =>
+  new ClavisError("net.no_ranges", {
+    found: `${quoted(host)} does not give out parts of a file`,
+    expected: "a server with HTTP ranges, to read only the header",
+    next: "Run `clavis pull` for the whole model first.",
+  });
+
 // ---- downloads
 
 export const noSpace = (folder: string, needed: number, free: number) =>
@@ -241,4 +248,11 @@ export const nothingToRemove = (name: string) =>
     found: `${quoted(name)}, which is not among the downloaded models`,
     expected: "a name that `clavis list` shows",
     next: "Nothing was removed. Files named by a path are left to you.",
+  });
+
+export const ambiguous = (name: string, there: readonly string[]) =>
+  new ClavisError("model.ambiguous", {
+    found: `${quoted(name)}, of which ${there.length} are on this machine`,
+    expected: `one of ${several(there)}`,
+    next: "Name one of them.",
   });

@@ -143,18 +143,21 @@ export class RepoCache {
     return freed;
   }
 
-  /** Removes what earlier downloads left unfinished, and returns the bytes. */
-  async removePartials(): Promise<number> {
-    let freed = 0;
-    for (const name of await readdir(join(this.folder, "blobs")).catch(() => [])) {
-      if (!/\.clavis\.incomplete(\.json(\.new)?)?$/.test(name)) continue;
-      const path = join(this.folder, "blobs", name);
-      const found = await stat(path).catch(() => undefined);
-      // Partial files have holes; what they take on disk is what is freed.
-      freed += found === undefined ? 0 : Math.min(found.size, found.blocks * 512);
+  /** The etags of which a download was begun and not ended. */
+  async partials(): Promise<string[]> {
+    const names = await readdir(join(this.folder, "blobs")).catch(() => []);
+    const etags = names.map((name) => /^([0-9a-f]+)\.clavis\.incomplete(\.json(\.new)?)?$/.exec(name)?.[1]);
+    return [...new Set(etags.filter((etag) => etag !== undefined))];
+  }
+
+  /** Removes what an earlier download left unfinished, and returns the bytes of disk that it took. */
+  async removePartial(etag: string): Promise<number> {
+    const partial = this.partial(etag);
+    const found = await stat(partial).catch(() => undefined);
+    for (const path of [partial, `${partial}.json`, `${partial}.json.new`])
       await unlink(path).catch(() => {});
-    }
-    return freed;
+    // A partial file has holes, which take nothing.
+    return found === undefined ? 0 : Math.min(found.size, found.blocks * 512);
   }
 
   async #tidy(commits: ReadonlySet<string>): Promise<void> {

@@ -83,16 +83,6 @@ export function localPath(name: BuiltInName | PathName): string {
   throw name.kind === "builtIn" ? builtInMissing(name.path) : notFound(name.path, suggestions(name.shown));
 }
 
-/**
- * The path of a model that needs no network and no cache.
- *
- * @throws ClavisError `model.not_found` where nothing is there
- */
-export function resolveModel(text: string): string {
-  const name = parseName(text);
-  return localPath(name.kind === "builtIn" ? name : pathName(text));
-}
-
 function pathName(name: string): PathName {
   const path = /^~[/\\]/.test(name) && !existsSync(name) ? join(homedir(), name.slice(2)) : name;
   return { kind: "path", shown: name, path };

@@ -10,7 +10,7 @@ import { takeLock } from "./lock.ts";
 import { type HubName, parseName, type UrlName } from "./names.ts";
 import { chooseFiles } from "./quants.ts";
 import { checkBlob } from "./records.ts";
-import { findLocal } from "./resolve.ts";
+import { findLocal, type LocalModel, resolve } from "./resolve.ts";
 import { withRetries } from "./retry.ts";
 import { type Store, type StoreOptions, storeOf } from "./store.ts";
 import { describeUrl, isThere, readSource, urlFiles, writeSource } from "./url-cache.ts";
@@ -60,6 +60,21 @@ export async function pull(name: string, options: StoreOptions = {}): Promise<Pu
   } finally {
     await store.network.close();
   }
+}
+
+/**
+ * Finds a model as {@link resolve} does; one that is not on this machine is downloaded.
+ *
+ * @throws ClavisError as resolve and pull
+ */
+export async function resolveOrPull(name: string, options: StoreOptions = {}): Promise<LocalModel> {
+  try {
+    return await resolve(name, options);
+  } catch (error) {
+    if (!(error instanceof ClavisError) || error.code !== "model.not_local") throw error;
+  }
+  await pull(name, options);
+  return resolve(name, { ...options, verify: false });
 }
 
 /** One file to have: what it is, and what to do when its bytes are there. */

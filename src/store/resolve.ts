@@ -32,7 +32,7 @@ export async function resolve(name: string, options: StoreOptions = {}): Promise
   const found = await findLocal(store, parsed);
   if (found === undefined) throw notLocal(name);
   await checkFiles(store, parsed, found);
-  await store.records.rememberUse(found.blobs[0], name);
+  if (parsed.kind === "hub" || parsed.kind === "url") await store.records.rememberUse(found.blobs[0], name);
   return { name, path: found.paths[0], paths: found.paths };
 }
 

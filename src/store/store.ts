@@ -32,7 +32,15 @@ export type PullEvent =
     }
   | { readonly type: "done"; readonly file: string; readonly path: string; readonly sha256?: string };
 
-export interface StoreOptions {
+/** What callers choose. Where models come from and go to, the environment says. */
+export interface CallOptions {
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: PullEvent) => void;
+  /** Compute the digests of files that are there, even if they were checked before. */
+  readonly verify?: boolean;
+}
+
+export interface StoreOptions extends CallOptions {
   /** Default: what the environment says. */
   readonly settings?: Settings;
   readonly patience?: Patience;
@@ -40,10 +48,6 @@ export interface StoreOptions {
   readonly connections?: number;
   /** Bytes that one request asks for. Default 32 MiB. */
   readonly partBytes?: number;
-  readonly signal?: AbortSignal;
-  readonly onEvent?: (event: PullEvent) => void;
-  /** Compute the digests of files that are there, even if they were checked before. */
-  readonly verify?: boolean;
 }
 
 /** What every action of the store works with. */

@@ -1,0 +1,119 @@
+import type { ByteSource } from "../bytes/source.ts";
+import { checkRange } from "../bytes/source.ts";
+import { brokenOff, changed, noRanges } from "./errors.ts";
+import { listFiles, locateFile } from "./hub.ts";
+import { type HubName, parseName, type UrlName } from "./names.ts";
+import { discard, type Network, refusal } from "./network.ts";
+import { chooseFiles } from "./quants.ts";
+import { withRetries } from "./retry.ts";
+import { type Store, type StoreOptions, storeOf } from "./store.ts";
+import { describeUrl, urlFiles } from "./url-cache.ts";
+
+/** What one request asks for, and how many answers are kept. A header is read from front to back. */
+const blockBytes = 2 ** 20;
+const keptBlocks = 4;
+
+/**
+ * Opens the files of a model on the hub or at an address for reading in place: what is read comes by ranges,
+ * and nothing is kept on disk. Meant for headers.
+ *
+ * @throws ClavisError `model.*`, `net.*`; reads throw these too
+ */
+export async function openRemote(name: string, options: StoreOptions = {}): Promise<ByteSource[]> {
+  const store = storeOf(options);
+  const parsed = parseName(name);
+  if (parsed.kind === "hub") return hubSources(store, parsed);
+  if (parsed.kind === "url") return urlSources(store, parsed);
+  throw new TypeError(`${parsed.kind} names are files already`);
+}
+
+async function hubSources(store: Store, name: HubName): Promise<ByteSource[]> {
+  const { network, settings, signal, patience } = store;
+  const retried = <T>(attempt: () => Promise<T>) => withRetries(patience, signal, attempt);
+  const { files, quant, chosen } = chooseFiles(
+    name.repo,
+    await retried(() => listFiles(network, settings, name, signal)),
+    name,
+  );
+  const paths = files.map(({ path }) => path);
+  if (chosen) store.tell({ type: "chosen", repo: name.repo, quant, files: paths });
+  return Promise.all(
+    paths.map(async (path) => {
+      const found = await retried(() => locateFile(network, settings, name, path, signal));
+      return remoteSource(store, `${name.repo}/${path}`, found.location, found.size);
+    }),
+  );
+}
+
+async function urlSources(store: Store, name: UrlName): Promise<ByteSource[]> {
+  const { network, settings, signal, patience } = store;
+  return Promise.all(
+    urlFiles(settings, name.url).map(async ({ url }) => {
+      const { size } = await withRetries(patience, signal, () => describeUrl(network, settings, url, signal));
+      return remoteSource(store, url.href, url, size);
+    }),
+  );
+}
+
+function remoteSource(store: Store, name: string, url: URL, size: number): ByteSource {
+  const { settings, patience, signal } = store;
+  const network: Network = store.network;
+  const blocks = new Map<number, Promise<Uint8Array>>();
+
+  async function fetchBlock(index: number): Promise<Uint8Array> {
+    const start = index * blockBytes;
+    const end = Math.min(size, start + blockBytes);
+    const answer = await network.request(url, { headers: { range: `bytes=${start}-${end - 1}` }, signal });
+    try {
+      if (answer.status === 200 && (start > 0 || end < size)) throw noRanges(url.host);
+      if (answer.status !== 206 && answer.status !== 200) throw refusal(answer, name, settings);
+      const bytes = new Uint8Array(end - start);
+      let done = 0;
+      for await (const piece of answer.body as AsyncIterable<Uint8Array>) {
+        if (done + piece.length > bytes.length) throw changed(name);
+        bytes.set(piece, done);
+        done += piece.length;
+      }
+      if (done < bytes.length) throw brokenOff(url.host, done, bytes.length);
+      return bytes;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw (error as { code?: string }).code?.includes(".")
+        ? error
+        : brokenOff(url.host, start, size, error);
+    } finally {
+      discard(answer);
+    }
+  }
+
+  function blockOf(index: number): Promise<Uint8Array> {
+    let block = blocks.get(index);
+    if (block === undefined) {
+      block = withRetries(patience, signal, () => fetchBlock(index));
+      block.catch(() => blocks.delete(index));
+      blocks.set(index, block);
+      if (blocks.size > keptBlocks) blocks.delete(blocks.keys().next().value!);
+    }
+    return block;
+  }
+
+  return {
+    name,
+    size,
+    async readInto(offset, target) {
+      checkRange(this, offset, target.byteLength);
+      for (let done = 0; done < target.byteLength; ) {
+        const index = Math.floor((offset + done) / blockBytes);
+        const block = await blockOf(index);
+        const from = offset + done - index * blockBytes;
+        const length = Math.min(block.length - from, target.byteLength - done);
+        target.set(block.subarray(from, from + length), done);
+        done += length;
+      }
+    },
+    async close() {
+      blocks.clear();
+      await network.close();
+    },
+  };
+}

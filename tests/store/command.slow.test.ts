@@ -1,0 +1,99 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { clavis, describeBuilt } from "../cli/clavis.ts";
+import { root } from "../support/shared.ts";
+import { HubServer } from "./hub-server.ts";
+import { emptyFolder, environmentOf } from "./store-folder.ts";
+
+const stories = readFileSync(join(root, "models/clavis-stories-q8_0.gguf"));
+
+let hub: HubServer;
+beforeAll(async () => {
+  hub = await HubServer.start();
+});
+afterAll(() => hub.close());
+beforeEach(() => {
+  hub.seen.length = 0;
+  hub.files.clear();
+  hub.add("org/stories-GGUF/stories-Q8_0.gguf", stories);
+});
+
+describeBuilt("models by name", () => {
+  test("run downloads a model at its first use, and is silent about it at the second", async () => {
+    const env = environmentOf(hub, emptyFolder());
+    const words = ["run", "org/stories-GGUF:Q8_0", "--temp", "0", "--max-tokens", "8", "Write a story."];
+    const first = await clavis(words, { env });
+    expect(first.stderr).toContain("stories-Q8_0.gguf: downloaded, sha256 ");
+    expect(first.code).toBe(0);
+    hub.seen.length = 0;
+    const second = await clavis(words, { env });
+    expect(second.stdout).toBe(first.stdout);
+    expect(second.stderr).not.toContain("downloaded");
+    expect(hub.seen).toEqual([]);
+  });
+
+  test("pull, list and rm", async () => {
+    const env = environmentOf(hub, emptyFolder());
+    const pulled = await clavis(["pull", "org/stories-GGUF", "--json"], { env });
+    expect(JSON.parse(pulled.stdout)).toMatchObject({
+      name: "org/stories-GGUF",
+      bytes: stories.length,
+      downloaded_bytes: stories.length,
+      quant: "Q8_0",
+    });
+    const listed = JSON.parse((await clavis(["list", "--json"], { env })).stdout);
+    expect(listed).toMatchObject([
+      { name: "stories", from: "package" },
+      {
+        name: "org/stories-GGUF:Q8_0",
+        from: "hub",
+        bytes: stories.length,
+        architecture: "llama",
+        licence: "Apache-2.0",
+        used_at: null,
+      },
+    ]);
+    const removed = await clavis(["rm", "org/stories-GGUF:Q8_0", "--json"], { env });
+    expect(JSON.parse(removed.stdout)).toEqual({
+      removed: ["org/stories-GGUF:Q8_0"],
+      freed_bytes: stories.length,
+    });
+    const again = await clavis(["rm", "org/stories-GGUF:Q8_0"], { env });
+    expect(again.code).toBe(1);
+    expect(again.stderr).toContain("model.not_local");
+  });
+
+  test("info reads the header of a remote model through ranges and keeps nothing", async () => {
+    const env = environmentOf(hub, emptyFolder());
+    const found = await clavis(["info", "org/stories-GGUF", "--json"], { env });
+    expect(JSON.parse(found.stdout)).toMatchObject({ architecture: "llama", fileBytes: stories.length });
+    const read = hub.seen.filter(({ range }) => range !== undefined);
+    expect(read.length).toBeGreaterThan(0);
+    expect(read.length).toBeLessThan(stories.length / 2 ** 20);
+    expect(JSON.parse((await clavis(["list", "--json"], { env })).stdout)).toHaveLength(1);
+  });
+
+  test("a stopped download ends with exit code 130 and goes on later", async () => {
+    const env = environmentOf(hub, emptyFolder());
+    hub.next = (stage) => (stage === "bytes" ? { kind: "stall", after: 3_000_000 } : undefined);
+    const stopped = await clavis(["pull", "org/stories-GGUF"], {
+      env,
+      started: (child) => setTimeout(() => child.kill("SIGINT"), 1500),
+    });
+    expect(stopped.code).toBe(130);
+    hub.next = () => undefined;
+    const resumed = await clavis(["pull", "org/stories-GGUF"], { env });
+    expect(resumed.stderr).toContain("going on after");
+    expect(resumed.code).toBe(0);
+  });
+
+  test("what is not there is an error that says so", async () => {
+    const env = environmentOf(hub, emptyFolder());
+    const { code, stderr } = await clavis(["run", "org/no-such", "Hello"], { env });
+    expect(code).toBe(1);
+    expect(stderr).toContain("net.missing");
+    const offline = await clavis(["pull", "org/stories-GGUF"], { env: { ...env, HF_HUB_OFFLINE: "1" } });
+    expect(offline.stderr).toContain("net.offline");
+  });
+});
