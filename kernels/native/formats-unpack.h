@@ -29,6 +29,7 @@ struct PlainForm {
   static constexpr bool scaled = false;             // has integer scales
   static constexpr bool halves = false;             // and they differ between the halves of 32 values
   static constexpr Minima minima = Minima::none;    // `one`: the integer minimum is always 1
+  static constexpr int period = 1;                  // shifts of the codes recur after so many times 32 values
 };
 
 /// Byte i of every lane.
@@ -135,7 +136,7 @@ INLINE void sixBitScales(const uint8_t* s, size_t row, int j, Scales& out) {
 }
 
 struct FormQ4_K : PlainForm {
-  static constexpr int id = kQ4_K, bits = 4;
+  static constexpr int id = kQ4_K, period = 2, bits = 4;
   static constexpr bool scaled = true;
   static constexpr Minima minima = Minima::each;
   INLINE Codes unit(const uint8_t* codes, int j, int u) { return pairedNibbles(codes, j, u); }
@@ -143,7 +144,7 @@ struct FormQ4_K : PlainForm {
 };
 
 struct FormQ5_K : PlainForm {
-  static constexpr int id = kQ5_K, bits = 5;
+  static constexpr int id = kQ5_K, period = 2, bits = 5;
   static constexpr bool scaled = true;
   static constexpr Minima minima = Minima::each;
   INLINE Codes unit(const uint8_t* codes, int j, int u) {
@@ -160,7 +161,7 @@ INLINE Codes crumbs(const uint8_t* codes, int j, int u) {
 }
 
 struct FormQ2_K : PlainForm {
-  static constexpr int id = kQ2_K, bits = 2;
+  static constexpr int id = kQ2_K, period = 2, bits = 2;
   static constexpr bool scaled = true, halves = true;
   static constexpr Minima minima = Minima::each;
   INLINE Codes unit(const uint8_t* codes, int j, int u) { return crumbs(codes, j, u); }
@@ -177,7 +178,7 @@ struct FormQ2_K : PlainForm {
 };
 
 struct FormQ3_K : PlainForm {
-  static constexpr int id = kQ3_K, bits = 3, offsetBits = 2;
+  static constexpr int id = kQ3_K, period = 4, bits = 3, offsetBits = 2;
   static constexpr bool scaled = true, halves = true;
   /// Bit j of byte l of the high bits belongs to value 32·j + l.
   INLINE Codes unit(const uint8_t* codes, int j, int u) {
@@ -198,7 +199,7 @@ struct FormQ3_K : PlainForm {
 };
 
 struct FormQ6_K : PlainForm {
-  static constexpr int id = kQ6_K, bits = 6, offsetBits = 5;
+  static constexpr int id = kQ6_K, period = 2, bits = 6, offsetBits = 5;
   static constexpr bool scaled = true, halves = true;
   /// In each half h of 128 values, value 128·h + 32·i + l has its low four bits in byte 64·h + 32·(i mod 2) + l.
   INLINE Codes unit(const uint8_t* codes, int j, int u) {
@@ -231,7 +232,7 @@ struct FormIQ4_XS : PlainForm {
 };
 
 struct FormTQ2_0 : PlainForm {
-  static constexpr int id = kTQ2_0, bits = 2, offsetBits = 0;
+  static constexpr int id = kTQ2_0, period = 4, bits = 2, offsetBits = 0;
   INLINE Codes unit(const uint8_t* codes, int j, int u) { return crumbs(codes, j, u); }
   INLINE void scales(const uint8_t* s, size_t row, int, Scales& out) { out.d = Vec::halves(s + 2 * row); }
 };

@@ -23,6 +23,7 @@ struct Vec {
   static constexpr int mostRows = 4, manyParts = 1, fewParts = 2;
   static constexpr int floatRows = 2;
   static constexpr bool signedBytes = true;
+  static constexpr bool startsLate = true;
 
   using Codes = __m256i;
   using Floats = __m256;
@@ -69,14 +70,14 @@ struct Vec {
   LANES Floats loadFloats(const uint8_t* at) { return _mm256_loadu_ps(reinterpret_cast<const float*>(at)); }
   LANES void store(float* to, Floats x) { _mm256_storeu_ps(to, x); }
   LANES Floats halves(const uint8_t* at) { return _mm256_cvtph_ps(load128(at)); }
+  /// Where the exponent field is 31, of half the value, doubled.
   LANES Floats finiteHalves(const uint8_t* at) {
-    const Codes bits = loadShorts(at);
-    const Codes special = _mm256_cmpeq_epi32(andBytes32(bits, 0x7c00), splatWord(0x7c00));
-    const Floats value = halves(at);
-    if (__builtin_expect(_mm256_testz_si256(special, special), 1)) return value;
-    const Codes magnitude = addWords(shiftLeft(andBytes32(bits, 0x7fff), 13), splatWord(112u << 23));
-    const Floats ordinary = fromBits(either(magnitude, shiftLeft(andBytes32(bits, 0x8000), 16)));
-    return _mm256_blendv_ps(value, ordinary, fromBits(special));
+    const __m128i bits = load128(at);
+    const __m128i exponent = _mm_set1_epi16(0x7c00);
+    const __m128i special = _mm_cmpeq_epi16(_mm_and_si128(bits, exponent), exponent);
+    if (__builtin_expect(_mm_testz_si128(special, special), 1)) return _mm256_cvtph_ps(bits);
+    const Floats value = _mm256_cvtph_ps(_mm_sub_epi16(bits, _mm_and_si128(special, _mm_set1_epi16(0x0400))));
+    return _mm256_blendv_ps(value, add(value, value), fromBits(_mm256_cvtepi16_epi32(special)));
   }
   LANES Floats exponents(const uint8_t* at) {
     const Codes e = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)));
@@ -102,12 +103,18 @@ struct Vec {
     static constexpr int fit = room < units ? room : units;
     Codes sum;
     Codes pairs;
-    METHOD void start(Codes first) { sum = first; }
+    METHOD void start(Codes) { sum = zeroWords(); }
     METHOD void add(Codes q, Codes x, int unit) {
       const Codes two = bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(x, q))
                                   : _mm256_maddubs_epi16(q, x);
       pairs = unit % fit == 0 ? two : _mm256_add_epi16(pairs, two);
-      if (unit % fit == fit - 1) sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+      // Keeps the compiler from adding up in another order, for which it would hold all products at once.
+      __asm__("" : "+x"(pairs));
+      if (unit % fit == fit - 1) {
+        const Codes wide = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+        sum = unit < fit ? wide : addWords(sum, wide);
+        __asm__("" : "+x"(sum));
+      }
     }
     METHOD Codes finish() { return sum; }
   };

@@ -27,6 +27,7 @@ struct Vec {
   static constexpr int mostRows = 8, manyParts = 1, fewParts = 1;
   static constexpr int floatRows = 4;
   static constexpr bool signedBytes = false;
+  static constexpr bool startsLate = false;
 
   using Codes = __m512i;
   using Floats = __m512;
@@ -66,13 +67,13 @@ struct Vec {
   LANES Floats halves(const uint8_t* at) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
   }
+  /// Where the exponent field is 31, of half the value, doubled.
   LANES Floats finiteHalves(const uint8_t* at) {
-    const Codes bits = loadShorts(at);
-    const Floats value = halves(at);
-    const __mmask16 special = _mm512_cmpeq_epi32_mask(andBytes32(bits, 0x7c00), splatWord(0x7c00));
-    if (__builtin_expect(special == 0, 1)) return value;
-    const Codes magnitude = addWords(shiftLeft(andBytes32(bits, 0x7fff), 13), splatWord(112u << 23));
-    return _mm512_mask_blend_ps(special, value, fromBits(either(magnitude, shiftLeft(andBytes32(bits, 0x8000), 16))));
+    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+    const __m256i exponent = _mm256_set1_epi16(0x7c00);
+    const __mmask16 special = _mm256_cmpeq_epi16_mask(_mm256_and_si256(bits, exponent), exponent);
+    const Floats value = _mm512_cvtph_ps(_mm256_mask_sub_epi16(bits, special, bits, _mm256_set1_epi16(0x0400)));
+    return _mm512_mask_add_ps(value, special, value, value);
   }
   LANES Floats exponents(const uint8_t* at) {
     const Codes e = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));

@@ -20,6 +20,92 @@ struct Rows {
 /// The value at `at`, in every lane.
 INLINE Codes splatWord(const uint8_t* at) { return Vec::splatWord(loadAs<uint32_t>(at)); }
 
+/// The offset of a format's codes times the negated sum of the activations: of 32, or of one half of them.
+template <class Form>
+INLINE Codes negatedOffset(const uint8_t* sum, const uint8_t* halves, int part) {
+  if constexpr (Form::offsetBits < 0) return Vec::zeroWords();
+  if constexpr (!Form::halves) return Vec::shiftLeft(splatWord(sum), Form::offsetBits);
+  // Two i16 in a word, the first half's in the lower bits.
+  const Codes both = splatWord(halves);
+  return Vec::shiftRightSigned(part == 0 ? Vec::shiftLeft(both, 16) : Vec::andBytes32(both, 0xffff0000),
+                               16 - Form::offsetBits);
+}
+
+/// Where the numbers of 32 activations lie in a q8 row.
+struct Place {
+  size_t codes, scale, sum, halves;
+};
+
+/// Adds 32 products of R rows of activations × P · Vec::lanes weight rows to acc.
+///
+/// acc     [P][R], a weight row per lane
+/// codes   the packed block's codes, from the first of the weight rows on
+/// scales  the packed block's scales; `row` is the first of the weight rows in its group
+/// j       which 32 values of the block
+template <class Form, int P, int R>
+INLINE void dot32(Floats (&acc)[P][R], const uint8_t* codes, const uint8_t* scales, size_t row, int j, const Rows<R>& a,
+                  const Place& at) {
+  constexpr int parts = Form::halves ? 2 : 1;
+  constexpr int units = 8 / parts;
+  Scales factors[P];
+#pragma GCC unroll 4
+  for (int p = 0; p < P; ++p) Form::scales(scales, row + p * Vec::lanes, j, factors[p]);
+
+  Floats dot[P][R];
+#pragma GCC unroll 2
+  for (int part = 0; part < parts; ++part) {
+    typename Vec::template Dot<Form::bits, units> sum[P][R];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Codes start =
+          Vec::startsLate ? Vec::zeroWords() : negatedOffset<Form>(a.at[r] + at.sum, a.at[r] + at.halves, part);
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) sum[p][r].start(start);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < units; ++i) {
+      const int u = part * units + i;
+      Codes q[P];
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) q[p] = Form::unit(codes + 4 * p * Vec::lanes, j, u);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const Codes x = splatWord(a.at[r] + at.codes + 4 * u);
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p) sum[p][r].add(q[p], x, i);
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) {
+        Codes dots = sum[p][r].finish();
+        if constexpr (Vec::startsLate && Form::offsetBits >= 0) {
+          dots = Vec::addWords(dots, negatedOffset<Form>(a.at[r] + at.sum, a.at[r] + at.halves, part));
+        }
+        Floats whole = Vec::toFloat(dots);
+        if constexpr (Form::scaled) whole = Vec::mul(whole, factors[p].scale[part]);
+        dot[p][r] = part == 0 ? whole : Vec::add(dot[p][r], whole);
+      }
+    }
+  }
+
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    const Floats da = Vec::splat(loadAs<float>(a.at[r] + at.scale));
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) {
+      acc[p][r] = Vec::add(acc[p][r], Vec::mul(Vec::mul(da, factors[p].d), dot[p][r]));
+      if constexpr (Form::minima != Minima::none) {
+        // The sums are negated, so what is to be subtracted is added.
+        const Codes low = Form::minima == Minima::one ? splatWord(a.at[r] + at.sum)
+                                                      : Vec::dotPairs(factors[p].mins, splatWord(a.at[r] + at.halves));
+        acc[p][r] = Vec::add(acc[p][r], Vec::mul(Vec::mul(da, factors[p].dmin), Vec::toFloat(low)));
+      }
+    }
+  }
+}
+
 /// Adds R rows of activations × P · Vec::lanes rows of a packed group to acc.
 ///
 /// acc    [P][R], a weight row per lane
@@ -29,98 +115,35 @@ INLINE Codes splatWord(const uint8_t* at) { return Vec::splatWord(loadAs<uint32_
 template <class Form, int P, int R>
 INLINE void dotGroup(Floats (&acc)[P][R], const uint8_t* group, size_t row, size_t k, const Rows<R>& a) {
   constexpr BlockFormat format = *blockFormat(Form::id);
-  constexpr int parts = Form::halves ? 2 : 1;
-  constexpr int units = 8 / parts;
+  constexpr int times32 = format.values / 32;
+  constexpr size_t codes32 = format.codeBytes() / times32;
+  constexpr size_t scales32 = format.scaleBytes() / times32;
   // A row alone is limited by memory, and the processor's own prefetching starts anew with every group's scales: they
   // are asked for a whole group ahead.
   constexpr bool prefetches = R <= 2 && P * Vec::lanes == kGroup;
-  constexpr size_t per32 = format.codeBytes() / (format.values / 32);
-  constexpr size_t scales32 = format.scaleBytes() / (format.values / 32);
   const uint8_t* codes = group + 4 * row;
   const uint8_t* scales = group + k / format.values * format.codeBytes();
-  const uint8_t* ahead = group;
+  const uint8_t* codesAhead = group;
   const uint8_t* scalesAhead = scales + groupBytes(format, k);
-  size_t atCodes = 0, atScale = q8ScalesAt(k), atSum = q8SumsAt(k), atHalves = q8HalvesAt(k);
+  Place at{0, q8ScalesAt(k), q8SumsAt(k), q8HalvesAt(k)};
   for (size_t block = 0; block < k; block += format.values) {
-    for (int j = 0; j < format.values / 32; ++j) {
-      if constexpr (prefetches) {
+    for (int turn = 0; turn < times32; turn += Form::period) {
+#pragma GCC unroll 4
+      for (int step = 0; step < Form::period; ++step) {
+        if constexpr (prefetches) {
 #pragma GCC unroll 8
-        for (size_t i = 0; i < per32; i += 64) {
-          __builtin_prefetch(ahead + i + kSoonBytes, 0, 3);
-          __builtin_prefetch(ahead + i + kLaterBytes, 0, 2);
+          for (size_t i = 0; i < codes32; i += 64) {
+            __builtin_prefetch(codesAhead + i + kSoonBytes, 0, 3);
+            __builtin_prefetch(codesAhead + i + kLaterBytes, 0, 2);
+          }
+#pragma GCC unroll 8
+          for (size_t i = 0; i < scales32; i += 64) __builtin_prefetch(scalesAhead + i, 0, 2);
+          codesAhead += codes32;
+          scalesAhead += scales32;
         }
-        ahead += per32;
-#pragma GCC unroll 8
-        for (size_t i = 0; i < scales32; i += 64) __builtin_prefetch(scalesAhead + i, 0, 2);
-        scalesAhead += scales32;
+        dot32<Form, P, R>(acc, codes, scales, row, turn + step, a, at);
+        at = {at.codes + 32, at.scale + 4, at.sum + 4, at.halves + 4};
       }
-      Scales factors[P];
-#pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) Form::scales(scales, row + p * Vec::lanes, j, factors[p]);
-
-      Floats dot[P][R];
-#pragma GCC unroll 2
-      for (int part = 0; part < parts; ++part) {
-        typename Vec::template Dot<Form::bits, units> sum[P][R];
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) {
-          Codes start;
-          if constexpr (Form::offsetBits < 0) {
-            start = Vec::zeroWords();
-          } else if constexpr (!Form::halves) {
-            start = Vec::shiftLeft(splatWord(a.at[r] + atSum), Form::offsetBits);
-          } else {
-            // Two i16 in a word: the first half's negated sum is the low one.
-            const Codes both = splatWord(a.at[r] + atHalves);
-            start = Vec::shiftRightSigned(part == 0 ? Vec::shiftLeft(both, 16) : Vec::andBytes32(both, 0xffff0000),
-                                          16 - Form::offsetBits);
-          }
-#pragma GCC unroll 4
-          for (int p = 0; p < P; ++p) sum[p][r].start(start);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < units; ++i) {
-          const int u = part * units + i;
-          Codes q[P];
-#pragma GCC unroll 4
-          for (int p = 0; p < P; ++p) q[p] = Form::unit(codes + 4 * p * Vec::lanes, j, u);
-#pragma GCC unroll 8
-          for (int r = 0; r < R; ++r) {
-            const Codes x = splatWord(a.at[r] + atCodes + 4 * u);
-#pragma GCC unroll 4
-            for (int p = 0; p < P; ++p) sum[p][r].add(q[p], x, i);
-          }
-        }
-#pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) {
-#pragma GCC unroll 4
-          for (int p = 0; p < P; ++p) {
-            Floats whole = Vec::toFloat(sum[p][r].finish());
-            if constexpr (Form::scaled) whole = Vec::mul(whole, factors[p].scale[part]);
-            dot[p][r] = part == 0 ? whole : Vec::add(dot[p][r], whole);
-          }
-        }
-      }
-
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) {
-        const Floats da = Vec::splat(loadAs<float>(a.at[r] + atScale));
-#pragma GCC unroll 4
-        for (int p = 0; p < P; ++p) {
-          acc[p][r] = Vec::add(acc[p][r], Vec::mul(Vec::mul(da, factors[p].d), dot[p][r]));
-          if constexpr (Form::minima != Minima::none) {
-            // The sums are negated, so what is to be subtracted is added.
-            const Codes low = Form::minima == Minima::one
-                                  ? splatWord(a.at[r] + atSum)
-                                  : Vec::dotPairs(factors[p].mins, splatWord(a.at[r] + atHalves));
-            acc[p][r] = Vec::add(acc[p][r], Vec::mul(Vec::mul(da, factors[p].dmin), Vec::toFloat(low)));
-          }
-        }
-      }
-      atCodes += 32;
-      atScale += 4;
-      atSum += 4;
-      atHalves += 4;
     }
     codes += format.codeBytes();
     scales += format.scaleBytes();
@@ -251,7 +274,14 @@ TARGET static void matmulFloatTile(const Target& to, const Rows<W>& weight, cons
     }
   }
   const size_t whole = k / 16 * 16;
-  for (size_t at = 0; at < whole; at += 16) dotSixteen<Form, W, R>(acc, weight, a, at);
+  for (size_t at = 0; at < whole; at += 16) {
+    if constexpr (W > 1 && R == 1) {
+      // The same place of the next W rows: rows are pages apart, beyond the reach of the processor's own prefetching.
+#pragma GCC unroll 4
+      for (int w = 0; w < W; ++w) __builtin_prefetch(weight.at[w] + bytes * (W * k + at), 0, 2);
+    }
+    dotSixteen<Form, W, R>(acc, weight, a, at);
+  }
   if (whole < k) {
     uint8_t weights[W][64] = {};
     float values[R][16] = {};

@@ -11,6 +11,7 @@ struct Vec {
   static constexpr int mostRows = 4, manyParts = 2, fewParts = 4;
   static constexpr int floatRows = 2;
   static constexpr bool signedBytes = true;
+  static constexpr bool startsLate = false;
 
   using Codes = uint32x4_t;
   using Floats = float32x4_t;

@@ -19,6 +19,9 @@ struct Vec {
   static constexpr int floatRows = 1;
   /// Whether codes of 8 bits are signed rather than offset by 128.
   static constexpr bool signedBytes = true;
+  /// Whether a sum of products is begun at zero and the offset added last, which takes fewer registers.
+  /// Whether a sum of products is begun at zero and the offset added last, which takes fewer registers.
+  static constexpr bool startsLate = false;
 
   using Codes = uint32_t;
   using Floats = float;

@@ -23,6 +23,7 @@ struct Vec {
   static constexpr int mostRows = 4, manyParts = 1, fewParts = 2;
   static constexpr int floatRows = 1;
   static constexpr bool signedBytes = true;
+  static constexpr bool startsLate = true;
 
   using Codes = __m128i;
   using Floats = __m128;
@@ -100,11 +101,16 @@ struct Vec {
     static constexpr int fit = room < units ? room : units;
     Codes sum;
     Codes pairs;
-    METHOD void start(Codes first) { sum = first; }
+    METHOD void start(Codes) { sum = zeroWords(); }
     METHOD void add(Codes q, Codes x, int unit) {
       const Codes two = bits == 8 ? _mm_maddubs_epi16(_mm_abs_epi8(q), _mm_sign_epi8(x, q)) : _mm_maddubs_epi16(q, x);
       pairs = unit % fit == 0 ? two : _mm_add_epi16(pairs, two);
-      if (unit % fit == fit - 1) sum = _mm_add_epi32(sum, _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
+      __asm__("" : "+x"(pairs));
+      if (unit % fit == fit - 1) {
+        const Codes wide = _mm_madd_epi16(pairs, _mm_set1_epi16(1));
+        sum = unit < fit ? wide : addWords(sum, wide);
+        __asm__("" : "+x"(sum));
+      }
     }
     METHOD Codes finish() { return sum; }
   };
