@@ -3,21 +3,30 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { root } from "../support/shared.ts";
 
-/** The names that a module exports, types included. */
-function exportedNames(file: string): string[] {
+/** The names that a module exports, types included, and where each comes from. */
+function exportsOf(file: string): Map<string, string> {
   const source = readFileSync(join(root, "src", file), "utf8");
-  const lists = [...source.matchAll(/^export (?:type )?\{([^}]+)\}/gm)].flatMap(([, list]) =>
-    list.split(","),
-  );
-  const declared = [...source.matchAll(/^export (?:async )?(?:function|type|class|const|interface) (\w+)/gm)];
-  return [...lists.map((name) => name.replace(/^\s*type\s/, "").trim()), ...declared.map(([, name]) => name)]
-    .filter((name) => name !== "")
-    .sort();
+  const names = new Map<string, string>();
+  for (const [, list, from] of source.matchAll(/^export (?:type )?\{([^}]+)\} from "([^"]+)"/gm)) {
+    for (const name of list.split(",")) names.set(name.replace(/^\s*type\s/, "").trim(), from);
+  }
+  for (const [, name] of source.matchAll(
+    /^export (?:async )?(?:function|type|class|const|interface) (\w+)/gm,
+  )) {
+    names.set(name, file);
+  }
+  names.delete("");
+  return names;
 }
 
-test("browsers have the names that Node has, types included", () => {
-  const names = exportedNames("index.ts");
+/** Downloads into folders, and keys and signatures of files: of no use in a page. */
+const forNode = (name: string, from: string) =>
+  /^\.\/(store|protect)\//.test(from) || name === "InspectOptions";
+
+test("browsers have the names that Node has, types included, but those for files and folders", () => {
+  const names = [...exportsOf("index.ts")].filter((entry) => !forNode(...entry)).map(([name]) => name);
   expect(names).toContain("load");
   expect(names).toContain("ModelSource");
-  expect(exportedNames("browser.ts")).toEqual(names);
+  expect(names).toContain("LoadOptions");
+  expect([...exportsOf("browser.ts").keys()].sort()).toEqual(names.sort());
 });
