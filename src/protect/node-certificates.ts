@@ -1,5 +1,5 @@
 import { type KeyObject, X509Certificate } from "node:crypto";
-import { type CertificateExtensions, certificateExtensions } from "./certificate-extensions.ts";
+import { type CertificateDetails, certificateDetails } from "./certificate-details.ts";
 import { invalidCertificate } from "./errors.ts";
 import { pemBlocks, readPem } from "./node-keys.ts";
 
@@ -8,7 +8,7 @@ const codeSigning = "1.3.6.1.5.5.7.3.3";
 interface Certificate {
   readonly name: string;
   readonly x509: X509Certificate;
-  readonly extensions: CertificateExtensions;
+  readonly details: CertificateDetails;
 }
 
 /** The certificates of a PEM file (or text). @throws ClavisError `protect.key_read`, `protect.certificate` */
@@ -35,7 +35,7 @@ export function signerOf(
   authorities: readonly X509Certificate[],
 ): { readonly key: KeyObject; readonly name: string } {
   const [signer, ...others] = chain.map((der, i) => decode(der, `${i + 1} of the bundle`));
-  const usage = signer.extensions.digitalSignature;
+  const usage = signer.details.digitalSignature;
   if (usage !== true && !signer.x509.keyUsage?.includes(codeSigning)) {
     throw invalidCertificate(signer.name, "is not for signatures");
   }
@@ -77,13 +77,18 @@ function isTrusted(
 /** @param below  authorities that are below `issuer` and above the signer */
 function issued(issuer: Certificate, one: Certificate, below: number): boolean {
   // checkIssued compares names and key identifiers, and whether the issuer may sign certificates.
-  const may = issuer.x509.ca && below <= (issuer.extensions.pathLength ?? Number.POSITIVE_INFINITY);
-  return may && one.x509.checkIssued(issuer.x509) && one.x509.verify(issuer.x509.publicKey);
+  const may = issuer.x509.ca && below <= (issuer.details.pathLength ?? Number.POSITIVE_INFINITY);
+  return (
+    may &&
+    one.details.strongSignature &&
+    one.x509.checkIssued(issuer.x509) &&
+    one.x509.verify(issuer.x509.publicKey)
+  );
 }
 
-function validAt({ x509, extensions }: Certificate, time: number): boolean {
+function validAt({ x509, details }: Certificate, time: number): boolean {
   const inTime = Date.parse(x509.validFrom) <= time && time <= Date.parse(x509.validTo);
-  return inTime && extensions.unknownCritical.length === 0;
+  return inTime && details.unknownCritical.length === 0;
 }
 
 function decode(encoded: Uint8Array | string, name: string): Certificate {
@@ -91,7 +96,7 @@ function decode(encoded: Uint8Array | string, name: string): Certificate {
     const x509 = new X509Certificate(encoded);
     // Decoded here, where a key that OpenSSL cannot read is refused in our words.
     x509.publicKey;
-    return { name, x509, extensions: certificateExtensions(x509.raw) };
+    return { name, x509, details: certificateDetails(x509.raw) };
   } catch (error) {
     throw invalidCertificate(name, "cannot be decoded", error);
   }

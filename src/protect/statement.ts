@@ -38,6 +38,8 @@ export const statementType = "https://in-toto.io/Statement/v1";
 export const predicateType = "https://model_signing/signature/v1.0";
 
 const what = "the signed statement";
+/** Characters; Linux opens no longer ones. */
+const longestPath = 4096;
 /** Characters of a digest in hex. The reference tool's blake2b gives 64 bytes. */
 const digestLength: Readonly<Record<HashType, number>> = { sha256: 64, blake2b: 128 };
 
@@ -92,6 +94,7 @@ function parseSerialization(fields: Fields): Serialization {
 
 function parseResource(fields: Fields, { method, hashType: expected }: Serialization): Resource {
   const name = fields.text("name");
+  if (name.length > longestPath) fields.refuse("name", `at most ${longestPath} characters`);
   const algorithm = hashType(fields, "algorithm");
   if (algorithm !== expected) fields.refuse("algorithm", `${expected}, as hash_type says`);
   const digest = hex(fields, "digest", digestLength[algorithm]);

@@ -1,12 +1,14 @@
 import { type DerValue, derTag, derValues } from "./der.ts";
 
-/** What the extensions of a certificate say that Node's X509Certificate does not tell. */
-export interface CertificateExtensions {
+/** What a certificate says that Node's X509Certificate does not tell. */
+export interface CertificateDetails {
   /** Whether the key may make signatures; undefined where the certificate does not say. */
   readonly digitalSignature?: boolean;
   /** How many authorities may stand between this one and the signer; undefined: any number. */
   readonly pathLength?: number;
-  /** Critical extensions with a meaning that we do not know, as dotted ids. */
+  /** Whether the issuer signed over a hash of the SHA-2 family, or with Ed25519. */
+  readonly strongSignature: boolean;
+  /** Critical extensions with a meaning that we do not know, as the bytes of their ids. */
   readonly unknownCritical: readonly string[];
 }
 
@@ -19,15 +21,26 @@ const ids = {
 };
 
 /**
+ * Signature algorithms for certificates, as the bytes of their ids. What is left out is MD5 and SHA-1,
+ * of which someone else's certificate can have the same, and RSASSA-PSS, whose hash is in parameters.
+ * Source: RFC 5758, section 3.2; RFC 4055, section 5; RFC 8410, section 3
+ */
+const strongSignatures = new Set([
+  ...[2, 3, 4].map((hash) => `42.134.72.206.61.4.3.${hash}`),
+  ...[11, 12, 13].map((hash) => `42.134.72.134.247.13.1.1.${hash}`),
+  "43.101.112",
+]);
+
+/**
  * Reads the extensions of a certificate that OpenSSL has decoded already.
  *
  * @param der  the whole certificate
  * @throws RangeError on broken DER
  * Source: RFC 5280, sections 4.1 and 4.2.1
  */
-export function certificateExtensions(der: Uint8Array): CertificateExtensions {
+export function certificateDetails(der: Uint8Array): CertificateDetails {
   const [certificate] = derValues(der);
-  const [body] = derValues(certificate.content);
+  const [body, algorithm] = derValues(certificate.content);
   const wrapped = derValues(body.content).find(({ tag }) => tag === extensionsTag);
   const extensions = wrapped ? derValues(derValues(wrapped.content)[0].content) : [];
   let digitalSignature: boolean | undefined;
@@ -45,7 +58,8 @@ export function certificateExtensions(der: Uint8Array): CertificateExtensions {
       unknownCritical.push(name);
     }
   }
-  return { digitalSignature, pathLength, unknownCritical };
+  const strongSignature = strongSignatures.has(derValues(algorithm.content)[0].content.join("."));
+  return { digitalSignature, pathLength, strongSignature, unknownCritical };
 }
 
 function pathLengthOf(constraints: DerValue): number | undefined {
