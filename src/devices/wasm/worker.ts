@@ -19,17 +19,21 @@ export type WorkerMessage = { readonly done: true } | { readonly failed: string 
  * The life of a compute thread: waits for jobs and does its share until told to end.
  *
  * Its source text is what workers are started with (no file of their own, so that bundles need no setting),
- * therefore it uses nothing from outside itself.
+ * therefore it uses nothing from outside itself, and no function that is given a name by an assignment:
+ * bundlers that keep names (esbuild's keepNames) wrap those in a helper of theirs.
  *
  * @param tell  sends a message to the main thread
  */
 export function workerMain(start: WorkerStart, tell: (message: WorkerMessage) => void): void {
   const flags = new Int32Array(start.memory.buffer);
   try {
-    const abort = () => {
-      throw new Error("abort");
+    const env = {
+      memory: start.memory,
+      abort() {
+        throw new Error("abort");
+      },
     };
-    const instance = new WebAssembly.Instance(start.module, { env: { memory: start.memory, abort } });
+    const instance = new WebAssembly.Instance(start.module, { env });
     const { awaitJob, work } = instance.exports as {
       awaitJob: (seen: number) => number;
       work: (thread: number) => number;
