@@ -152,7 +152,7 @@ describe.skipIf(!chromiumPath)(chromiumPath ? title : missing, () => {
     };
     await page.click("#send");
     const [story, speed] = await answered();
-    expect(story).toContain("dog");
+    expect(story!.length).toBeGreaterThan(100);
     expect(speed).toMatch(/\d+ tokens\/s .* shared memory/);
 
     await page.setInputFiles("#file", join(root, "examples/browser/page.js"));
