@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import { loadOptionsOf } from "./loading.ts";
-import { commonOptions, type LoadFlags, loadOptions } from "./options.ts";
+import { commonOptions, type LoadFlags, planOptions } from "./options.ts";
 import { print, printJson } from "./output.ts";
 
 export function addExplain(program: Command): void {
-  commonOptions(loadOptions(program.command("explain")))
+  commonOptions(planOptions(program.command("explain")))
     .description("The plan of a step: a line per kernel call with shapes and bytes of weights read.")
     .argument("[model]", "a name or the path of a GGUF file", "stories")
     .addHelpText(

@@ -70,6 +70,14 @@ export interface LoadFlags extends CommonFlags {
 }
 
 export function loadOptions(command: Command): Command {
+  return planOptions(command).option(
+    "--policy <file>",
+    "which models may be loaded (CLAVIS_POLICY, ~/.config/clavis/policy.json)",
+  );
+}
+
+/** What decides how a model runs, where it is not loaded. */
+export function planOptions(command: Command): Command {
   return command
     .addOption(
       numberOption("--context <tokens>", "most tokens of prompt and answer together", {
@@ -87,8 +95,7 @@ export function loadOptions(command: Command): Command {
     .addOption(
       choiceOption("--kv <type>", "how keys and values are kept; q8 takes half the memory", ["f16", "q8"]),
     )
-    .option("--verify", "compare a downloaded model with its digest again")
-    .option("--policy <file>", "which models may be loaded (CLAVIS_POLICY, ~/.config/clavis/policy.json)");
+    .option("--verify", "compare a downloaded model with its digest again");
 }
 
 /** How an answer is drawn. */
