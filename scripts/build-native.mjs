@@ -31,7 +31,9 @@ const linkFlags = {
   darwin: ["-undefined", "dynamic_lookup"],
 };
 
+// At -O2 the compiler takes minutes over the checks in the products' kernels.
 const sanitizers = [
+  "-O1",
   "-fsanitize=address,undefined",
   "-fno-sanitize-recover=undefined",
   "-fno-omit-frame-pointer",
