@@ -35,17 +35,19 @@ export async function sign(path: string, { key: keySource, out }: SignOptions): 
 
   const inside = folder ? pathInside(path, signature) : undefined;
   const ignored = [...gitPaths, ...(inside === undefined ? [] : [inside])];
-  const files: ModelFile[] = folder ? await listFiles(path, isIgnored(ignored)) : [{ name: ".", path }];
+  const files: ModelFile[] = folder
+    ? await listFiles(path, isIgnored(ignored))
+    : [{ name: basename(path), path }];
   if (files.length === 0) throw nothingToSign(path);
 
   const root = createHash("sha256");
   const resources: { name: string; algorithm: string; digest: string }[] = [];
   const signed: { name: string; bytes: number }[] = [];
   for (const file of files) {
-    const { bytes, digests } = await hashFile(file, "sha256", { allowSymlinks: !folder });
+    const { bytes, digests } = await hashFile(file, "sha256");
     root.update(digests[0], "hex");
-    resources.push({ name: file.name, algorithm: "sha256", digest: digests[0] });
-    signed.push({ name: folder ? file.name : basename(path), bytes });
+    resources.push({ name: folder ? file.name : ".", algorithm: "sha256", digest: digests[0] });
+    signed.push({ name: file.name, bytes });
   }
   const name = basename(resolve(path));
   const serialization = { method: "files", hash_type: "sha256", allow_symlinks: false };

@@ -150,9 +150,10 @@ function checkRoot({ resources, rootDigest }: Statement): void {
 
 async function checkFile(path: string, statement: Statement): Promise<Verified["files"]> {
   if (statement.resources[0].path !== ".") throw signsFolder(path);
-  // The file that the caller names may be reached through a link; its bytes are what counts.
-  const file = { name: basename(path), path };
-  return [await checkSignedFile(file, statement.resources, statement, true)];
+  const { allowSymlinks } = statement.serialization;
+  return [
+    await checkSignedFile({ name: basename(path), path }, statement.resources, statement, allowSymlinks),
+  ];
 }
 
 async function checkFolder(

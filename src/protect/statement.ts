@@ -83,10 +83,10 @@ function parseSerialization(fields: Fields): Serialization {
     allowSymlinks: fields.boolean("allow_symlinks"),
     ignorePaths: fields.has("ignore_paths")
       ? fields.list("ignore_paths", 0).map((one) => {
-          // The reference tool writes folders with and without the slash.
-          const path = typeof one === "string" ? one.replace(/\/$/, "") : "";
-          if (!isRelativePath(path)) fields.refuse("ignore_paths", "paths inside the model");
-          return path;
+          if (typeof one !== "string" || one === "") fields.refuse("ignore_paths", "a list of paths");
+          // The reference tool writes folders with and without the slash. A path that leads out of the
+          // model names no file of it, and so leaves nothing out.
+          return one.replace(/\/$/, "");
         })
       : undefined,
   };

@@ -120,6 +120,11 @@ describe("what is signed", () => {
     symlinkSync("a.gguf", join(model, "link"));
     expect(await refused(sign(model, { key }), "protect.link")).toContain('"link"');
     expect(existsSync(join(model, "model.sig"))).toBe(false);
+    expect(await refused(sign(join(model, "link"), { key }), "protect.link")).toContain('"link"');
+    await sign(join(model, "a.gguf"), { key });
+    const signature = join(model, "a.gguf.sig");
+    const linked = verify(join(model, "link"), { keys, signature });
+    expect(await refused(linked, "protect.link")).toContain('"link"');
   });
 
   test("paths are sorted part by part and by code point", () => {
@@ -332,6 +337,15 @@ describe("statements that are signed and wrong", () => {
       ]),
       "protect.file_changed",
     );
+  });
+
+  test("paths to be ignored that name no file of the model leave nothing out", async () => {
+    writeFiles(model, { new: "" });
+    signStatement((statement) => {
+      const paths = [".", "./", "/", "./new", "x/../new", join(model, "new"), "../model/new", "ne"];
+      statement.predicate.serialization.ignore_paths = [...paths, "model.sig", ".gitignore"];
+    });
+    expect(await refused(verify(model, { keys }), "protect.file_added")).toContain('"new"');
   });
 
   test("a file that is both signed and to be ignored is checked", async () => {
