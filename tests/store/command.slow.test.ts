@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { clavis, describeBuilt } from "../cli/clavis.ts";
@@ -86,6 +86,47 @@ describeBuilt("models by name", () => {
     const resumed = await clavis(["pull", "org/stories-GGUF"], { env });
     expect(resumed.stderr).toContain("going on after");
     expect(resumed.code).toBe(0);
+  });
+
+  test("a killed download leaves a store that the next start repairs", async () => {
+    const folder = emptyFolder();
+    const env = environmentOf(hub, folder);
+    const blobs = join(folder, "hf/hub/models--org--stories-GGUF/blobs");
+    hub.next = (stage) => (stage === "bytes" ? { kind: "slow", bytes: 20_000 } : undefined);
+    for (const part of [0.1, 0.3, 0.5, 0.7]) {
+      const { code, stdout } = await clavis(["pull", "org/stories-GGUF"], {
+        env,
+        started(child) {
+          // Killed in the middle of writing: whenever this much has reached the disk.
+          const timer = setInterval(() => {
+            if (child.exitCode !== null || child.signalCode !== null) clearInterval(timer);
+            const partial =
+              existsSync(blobs) && readdirSync(blobs).find((name) => name.endsWith(".incomplete"));
+            if (partial && statSync(join(blobs, partial)).blocks * 512 > stories.length * part)
+              child.kill("SIGKILL");
+          }, 5);
+        },
+      });
+      expect(code).toBeUndefined();
+      expect(stdout).toBe("");
+      const listed = JSON.parse((await clavis(["list", "--json"], { env })).stdout);
+      expect(listed).toHaveLength(1);
+    }
+    hub.next = () => undefined;
+    const mended = await clavis(["pull", "org/stories-GGUF"], { env });
+    expect(mended.stderr).toContain("going on after");
+    expect(readFileSync(mended.stdout.trim()).equals(stories)).toBe(true);
+    expect(readdirSync(blobs)).toHaveLength(1);
+  });
+
+  test("two processes share one download", async () => {
+    const env = environmentOf(hub, emptyFolder());
+    hub.next = (stage) => (stage === "bytes" ? { kind: "slow", bytes: 20_000 } : undefined);
+    const pull = () => clavis(["pull", "org/stories-GGUF", "--json"], { env });
+    const both = await Promise.all([pull(), pull()]);
+    const downloaded = both.map(({ stdout }) => JSON.parse(stdout).downloaded_bytes);
+    expect(downloaded.sort((a, b) => a - b)).toEqual([0, stories.length]);
+    expect(both.map(({ stderr }) => stderr).join("")).toContain("is being downloaded by another process");
   });
 
   test("what is not there is an error that says so", async () => {

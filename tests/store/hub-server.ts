@@ -8,6 +8,8 @@ export type Fault =
   | { readonly kind: "cut"; readonly after: number }
   /** No byte comes any more after so many. */
   | { readonly kind: "stall"; readonly after: number }
+  /** Everything, but so many bytes every 10 ms. */
+  | { readonly kind: "slow"; readonly bytes: number }
   /** A few bytes at a time, far below what counts as moving. */
   | { readonly kind: "trickle" }
   | { readonly kind: "status"; readonly status: number; readonly retryAfter?: string }
@@ -184,15 +186,16 @@ function sendBytes(
     return void response.write(body.subarray(0, fault.after), () => request.socket.destroy());
   if (fault?.kind === "stall") return void response.write(body.subarray(0, fault.after));
   if (fault?.kind === "length") return void response.write(body, () => request.socket.end());
-  if (fault?.kind === "trickle") {
+  if (fault?.kind === "trickle" || fault?.kind === "slow") {
+    const step = fault.kind === "slow" ? fault.bytes : 1;
     let at = 0;
     const timer = setInterval(() => {
       if (at >= body.length || response.destroyed) {
         clearInterval(timer);
         return void response.end();
       }
-      response.write(body.subarray(at, at + 1));
-      at += 1;
+      response.write(body.subarray(at, at + step));
+      at += step;
     }, 10);
     return;
   }
