@@ -17,6 +17,9 @@ export const impatient: Patience = {
   stallBytes: 64,
 };
 
+// The loopback interface is never asked through a proxy, whatever this machine is set to.
+process.env.NO_PROXY = process.env.no_proxy = "127.0.0.1";
+
 const folders: string[] = [];
 afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
