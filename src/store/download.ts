@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { ClavisError } from "../errors.ts";
 import { brokenOff, cannotWrite, changed, stalled, wrongDigest } from "./errors.ts";
 import type { Digest } from "./hub.ts";
-import { type Answer, discard, type Network, refusal, retryAfterMs } from "./network.ts";
+import { type Answer, discard, type Network, refusal } from "./network.ts";
 import { Passing, type Patience, pause } from "./retry.ts";
 import type { Settings } from "./settings.ts";
 
@@ -307,10 +307,9 @@ class Download {
 
   #refused(answer: Answer, asked: URL): Error {
     const { settings } = this.#options;
-    const error = refusal(answer, this.#remote.shown, settings) as ClavisError;
+    const error = refusal(answer, this.#remote.shown, settings);
     if (answer.status === 416) return this.#ranges ? new NoRanges() : changed(this.#remote.shown);
-    if (answer.status === 429) return new Passing(error, retryAfterMs(answer));
-    if (answer.status >= 500 || answer.status === 408) return new Passing(error, retryAfterMs(answer));
+    if (error instanceof Passing) return error;
     if (!this.#remote.linksEnd || asked.origin === settings.endpoint.origin) return error;
     // The link may have ended; the hub gives a new one, unless another worker has asked for it already.
     if (this.#asked === asked) this.#location = undefined;

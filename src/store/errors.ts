@@ -239,7 +239,7 @@ export const notGguf = (what: string) =>
 export const damaged = (path: string, found: string, expected: string) =>
   new ClavisError("store.digest", {
     found: `${quoted(path)} with the sha256 ${found}`,
-    expected: `${expected}, the name of its blob`,
+    expected: `${expected}, as when it was downloaded`,
     next: "The file was changed or damaged on disk. Run `clavis pull` for it, which replaces it.",
   });
 

@@ -1,7 +1,9 @@
-import { badAnswer, noSuchFile } from "./errors.ts";
+import { ClavisError } from "../errors.ts";
+import { badAnswer, noSuchFile, unreachable } from "./errors.ts";
 import type { HubName } from "./names.ts";
-import { type Answer, discard, type Network, redirectTarget, refusal } from "./network.ts";
+import { type Answer, discard, type Network, redirectTarget, refusal, within } from "./network.ts";
 import type { Listed } from "./quants.ts";
+import { Passing } from "./retry.ts";
 import type { Settings } from "./settings.ts";
 
 // The parts of the Hugging Face hub's HTTP interface that a download needs.
@@ -26,6 +28,7 @@ export interface HubFile {
 
 const longestList = 64 * 2 ** 20;
 const mostPages = 200;
+const longestPageMs = 120_000;
 
 /**
  * All files of a repository.
@@ -42,12 +45,12 @@ export async function listFiles(
   let url: URL | undefined = apiUrl(settings, `api/models/${repo}/tree/${encodeURIComponent(revision)}`);
   url.search = "?recursive=true";
   for (let page = 0; url !== undefined && page < mostPages; page++) {
-    const answer = await network.request(url, { signal });
+    const answer = await network.request(url, { signal: within(longestPageMs, signal) });
     if (answer.status !== 200) {
       discard(answer);
       throw refusal(answer, repo, settings);
     }
-    const entries: unknown = await jsonOf(answer);
+    const entries: unknown = await jsonOf(answer, signal);
     if (!Array.isArray(entries)) throw badAnswer(answer.url.host, "something other than a list of files");
     for (const entry of entries) {
       const { type, path, size, lfs } = Object(entry) as Record<string, unknown>;
@@ -116,16 +119,19 @@ function apiUrl({ endpoint }: Settings, path: string): URL {
   return url;
 }
 
-async function jsonOf(answer: Answer): Promise<unknown> {
+async function jsonOf(answer: Answer, signal?: AbortSignal): Promise<unknown> {
   const pieces: Uint8Array[] = [];
   let length = 0;
-  for await (const piece of answer.body) {
-    length += piece.length;
-    if (length > longestList) {
-      discard(answer);
-      throw badAnswer(answer.url.host, "a list of files longer than 64 MiB");
+  try {
+    for await (const piece of answer.body) {
+      length += piece.length;
+      if (length > longestList) throw badAnswer(answer.url.host, "a list of files longer than 64 MiB");
+      pieces.push(piece);
     }
-    pieces.push(piece);
+  } catch (error) {
+    discard(answer);
+    signal?.throwIfAborted();
+    throw error instanceof ClavisError ? error : new Passing(unreachable(answer.url.host, error));
   }
   try {
     return JSON.parse(Buffer.concat(pieces).toString("utf8"));

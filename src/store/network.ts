@@ -1,6 +1,8 @@
 import type { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
+import type { ClavisError } from "../errors.ts";
 import { badRedirect, forbidden, missing, refused, tooMany, unauthorized, unreachable } from "./errors.ts";
+import { Passing } from "./retry.ts";
 import type { Settings } from "./settings.ts";
 
 /** An answer whose body has yet to be read: read it, or destroy it. */
@@ -47,12 +49,13 @@ export class Network {
     const send = await this.#agent;
     let at = url;
     for (let hop = 0; hop <= mostRedirects; hop++) {
-      signal?.throwIfAborted();
       let response: Dispatcher.ResponseData;
       try {
         response = await send.request(at, method, { ...options.headers, ...this.#token(at) }, signal);
       } catch (error) {
-        signal?.throwIfAborted();
+        // A time that ran out is the server's doing; any other reason to abort is the caller's.
+        const timedOut = (signal?.reason as { name?: string } | undefined)?.name === "TimeoutError";
+        if (!timedOut) signal?.throwIfAborted();
         throw unreachable(at.host, error);
       }
       const answer = answerOf(at, response);
@@ -92,14 +95,20 @@ export function redirectTarget(from: URL, location: string): URL {
   return target;
 }
 
+/** A signal that aborts with the given one, and after a time. */
+export function within(ms: number, signal: AbortSignal | undefined): AbortSignal {
+  const timeout = AbortSignal.timeout(ms);
+  return signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+}
+
 /** Ends an answer whose body nobody wants, and with it the connection. */
 export function discard(answer: Answer): void {
   answer.body.on("error", () => {});
   answer.body.destroy();
 }
 
-/** The error for an answer that is none of those that were hoped for. */
-export function refusal(answer: Answer, what: string, settings: Settings): Error {
+/** The error for an answer that is none of those that were hoped for; {@link Passing} where another try may help. */
+export function refusal(answer: Answer, what: string, settings: Settings): ClavisError | Passing {
   const { host } = answer.url;
   const code = answer.header("x-error-code");
   switch (answer.status) {
@@ -111,9 +120,12 @@ export function refusal(answer: Answer, what: string, settings: Settings): Error
     case 410:
       return missing(what, host);
     case 429:
-      return tooMany(host, retryAfterMs(answer));
-    default:
-      return refused(what, host, answer.status);
+      return new Passing(tooMany(host, retryAfterMs(answer)), retryAfterMs(answer));
+    default: {
+      const error = refused(what, host, answer.status);
+      const passes = answer.status >= 500 || answer.status === 408;
+      return passes ? new Passing(error, retryAfterMs(answer)) : error;
+    }
   }
 }
 

@@ -9,7 +9,7 @@ import { RepoCache } from "./hub-cache.ts";
 import { takeLock } from "./lock.ts";
 import { type HubName, parseName, type UrlName } from "./names.ts";
 import { chooseFiles } from "./quants.ts";
-import { checkBlob } from "./records.ts";
+import { checkDigest, digestNamed } from "./records.ts";
 import { findLocal, type LocalModel, resolve } from "./resolve.ts";
 import { withRetries } from "./retry.ts";
 import { type Store, type StoreOptions, storeOf } from "./store.ts";
@@ -154,6 +154,8 @@ async function fetchFile(
       onProgress: progress,
       onRetry: (error, waitMs) => store.tell({ type: "retry", file, error, waitMs }),
     });
+    // A process that slept for long has lost its lock, and whoever has it now does the rest.
+    if (!(await lock.held())) return await fetchFile(store, task, progress);
     await checkGguf(partial, remote.shown);
     await rename(partial, blob).catch((error) => {
       throw cannotWrite(blob, error);
@@ -191,7 +193,9 @@ async function checkSpace(tasks: readonly Task[]): Promise<void> {
   } catch (error) {
     throw cannotWrite(folder, error);
   }
-  const { bavail, bsize } = await statfs(folder);
+  const system = await statfs(folder).catch(() => undefined);
+  if (system === undefined) return; // not every file system says
+  const { bavail, bsize } = system;
   const free = bavail * bsize - reserveBytes;
   if (needed > free) throw noSpace(folder, needed, Math.max(0, free));
 }
@@ -255,7 +259,9 @@ function hubTask(store: Store, cache: RepoCache, name: HubName, path: string, fo
       if (there?.isFile() !== true) return false;
       try {
         if (there.size === size) {
-          await checkBlob(records, blob, {
+          const expected = digestNamed(blob);
+          if (expected === undefined) return true;
+          await checkDigest(records, blob, expected, {
             again: store.verify,
             signal: store.signal,
             progress: (doneBytes, allBytes) =>

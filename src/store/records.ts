@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rename, stat, unlink, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, realpath, rename, stat, unlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { damaged } from "./errors.ts";
 
@@ -29,7 +29,7 @@ export class Records {
 
   /** The digest of a file that was checked and has not changed since. */
   async digestOf(path: string): Promise<string | undefined> {
-    const entry = (await this.#read())[path];
+    const entry = (await this.#read())[await realPath(path)];
     const now = await stat(path).catch(() => undefined);
     const same =
       now !== undefined &&
@@ -46,7 +46,7 @@ export class Records {
   }
 
   async usedAt(path: string): Promise<number | undefined> {
-    return (await this.#read())[path]?.usedAt;
+    return (await this.#read())[await realPath(path)]?.usedAt;
   }
 
   async rememberUse(path: string, name: string): Promise<void> {
@@ -54,7 +54,8 @@ export class Records {
   }
 
   /** That something cannot be remembered (a read-only home) is no reason to fail. */
-  async #change(path: string, change: Entry): Promise<void> {
+  async #change(file: string, change: Entry): Promise<void> {
+    const path = await realPath(file);
     const entries = await this.#read();
     for (const known of Object.keys(entries)) {
       if (known !== path && (await stat(known).catch(() => undefined)) === undefined) delete entries[known];
@@ -81,6 +82,9 @@ export class Records {
   }
 }
 
+/** A file is remembered by one path, however it is reached. */
+const realPath = (path: string) => realpath(path).catch(() => path);
+
 export interface CheckOptions {
   /** Compute the digest even where it is remembered. */
   readonly again?: boolean;
@@ -89,18 +93,25 @@ export interface CheckOptions {
 }
 
 /**
- * Compares a blob whose name is its sha256 with that name, once; later calls believe what is remembered.
- * Blobs with other names cannot be checked, and pass.
+ * Compares a blob with its sha256, once; later calls believe what is remembered.
  *
  * @throws ClavisError `store.digest`; the signal's reason
  */
-export async function checkBlob(records: Records, blob: string, options: CheckOptions = {}): Promise<void> {
-  const expected = basename(blob);
-  if (!/^[0-9a-f]{64}$/.test(expected)) return;
+export async function checkDigest(
+  records: Records,
+  blob: string,
+  expected: string,
+  options: CheckOptions = {},
+): Promise<void> {
   if (!options.again && (await records.digestOf(blob)) === expected) return;
   const found = await sha256Of(blob, options);
   if (found !== expected) throw damaged(blob, found, expected);
   await records.rememberDigest(blob, found);
+}
+
+/** What a blob's name says of its sha256; small files have the digest of git, which nothing here relies on. */
+export function digestNamed(blob: string): string | undefined {
+  return /^[0-9a-f]{64}$/.test(basename(blob)) ? basename(blob) : undefined;
 }
 
 /** The sha256 of a file, as hexadecimal digits. */

@@ -1,11 +1,12 @@
 import type { ByteSource } from "../bytes/source.ts";
 import { checkRange } from "../bytes/source.ts";
+import { ClavisError } from "../errors.ts";
 import { brokenOff, changed, noRanges } from "./errors.ts";
 import { listFiles, locateFile } from "./hub.ts";
 import { type HubName, parseName, type UrlName } from "./names.ts";
-import { discard, type Network, refusal } from "./network.ts";
+import { discard, type Network, refusal, within } from "./network.ts";
 import { chooseFiles } from "./quants.ts";
-import { withRetries } from "./retry.ts";
+import { Passing, withRetries } from "./retry.ts";
 import { type Store, type StoreOptions, storeOf } from "./store.ts";
 import { describeUrl, urlFiles } from "./url-cache.ts";
 
@@ -63,7 +64,8 @@ function remoteSource(store: Store, name: string, url: URL, size: number): ByteS
   async function fetchBlock(index: number): Promise<Uint8Array> {
     const start = index * blockBytes;
     const end = Math.min(size, start + blockBytes);
-    const answer = await network.request(url, { headers: { range: `bytes=${start}-${end - 1}` }, signal });
+    const headers = { range: `bytes=${start}-${end - 1}` };
+    const answer = await network.request(url, { headers, signal: within(4 * patience.stallMs, signal) });
     try {
       if (answer.status === 200 && (start > 0 || end < size)) throw noRanges(url.host);
       if (answer.status !== 206 && answer.status !== 200) throw refusal(answer, name, settings);
@@ -74,13 +76,12 @@ function remoteSource(store: Store, name: string, url: URL, size: number): ByteS
         bytes.set(piece, done);
         done += piece.length;
       }
-      if (done < bytes.length) throw brokenOff(url.host, done, bytes.length);
+      if (done < bytes.length) throw new Passing(brokenOff(url.host, done, bytes.length));
       return bytes;
     } catch (error) {
       signal?.throwIfAborted();
-      throw (error as { code?: string }).code?.includes(".")
-        ? error
-        : brokenOff(url.host, start, size, error);
+      if (error instanceof ClavisError || error instanceof Passing) throw error;
+      throw new Passing(brokenOff(url.host, start, size, error));
     } finally {
       discard(answer);
     }

@@ -5,9 +5,9 @@ import { notLocal } from "./errors.ts";
 import { type CachedFile, RepoCache } from "./hub-cache.ts";
 import { type HubName, localPath, type ModelName, parseName } from "./names.ts";
 import { chooseFiles } from "./quants.ts";
-import { checkBlob } from "./records.ts";
+import { checkDigest, digestNamed } from "./records.ts";
 import { type Store, type StoreOptions, storeOf } from "./store.ts";
-import { isThere, urlFiles } from "./url-cache.ts";
+import { isThere, readSource, urlFiles } from "./url-cache.ts";
 
 /** A model that is on this machine. */
 export interface LocalModel {
@@ -95,9 +95,11 @@ async function findCached(
 }
 
 async function checkFiles(store: Store, name: ModelName, { blobs, paths }: Found): Promise<void> {
-  if (name.kind !== "hub") return;
+  if (name.kind !== "hub" && name.kind !== "url") return;
   for (const [i, blob] of blobs.entries()) {
-    await checkBlob(store.records, blob, {
+    const expected = name.kind === "hub" ? digestNamed(blob) : (await readSource(blob))?.sha256;
+    if (expected === undefined) continue;
+    await checkDigest(store.records, blob, expected, {
       again: store.verify,
       signal: store.signal,
       progress: (doneBytes, allBytes) =>

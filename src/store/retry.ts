@@ -55,9 +55,6 @@ export async function pause(
   await sleep(ms, undefined, { signal }).catch(() => signal?.throwIfAborted());
 }
 
-/** Network errors that may pass by themselves. */
-const passing = new Set(["net.unreachable", "net.server", "net.too_many", "net.broken", "net.stalled"]);
-
 /** Does a request again while its failures may pass. */
 export async function withRetries<T>(
   patience: Patience,
@@ -68,10 +65,10 @@ export async function withRetries<T>(
     try {
       return await attempt();
     } catch (error) {
-      if (!(error instanceof ClavisError) || !passing.has(error.code)) throw error;
-      await pause(new Passing(error, (error as { afterMs?: number }).afterMs), failures, patience, {
-        signal,
-      });
+      const unanswered = error instanceof ClavisError && error.code === "net.unreachable";
+      const failure = unanswered ? new Passing(error) : error;
+      if (!(failure instanceof Passing)) throw error;
+      await pause(failure, failures, patience, { signal });
     }
   }
 }

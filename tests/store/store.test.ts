@@ -17,7 +17,7 @@ import { pull } from "../../src/store/pull.ts";
 import { resolve } from "../../src/store/resolve.ts";
 import { settingsFrom } from "../../src/store/settings.ts";
 import type { PullEvent } from "../../src/store/store.ts";
-import { HubServer, sha256 } from "./hub-server.ts";
+import { type Fault, HubServer, sha256 } from "./hub-server.ts";
 import { emptyFolder, impatient, modelBytes, optionsFor } from "./store-folder.ts";
 
 let hub: HubServer;
@@ -311,6 +311,14 @@ describe("faults", () => {
     await expect(pull("hf.co/org/tiny/n.gguf", options)).rejects.toMatchObject({ code: "net.too_many" });
   });
 
+  test("faults of the file list pass too", async () => {
+    hub.add("org/tiny/m.gguf", modelBytes(1000));
+    const faults: Fault[] = [{ kind: "reset" }, { kind: "status", status: 503, retryAfter: "0" }];
+    hub.next = (stage) => (stage === "list" ? faults.pop() : undefined);
+    expect((await pull("org/tiny", optionsFor(hub, emptyFolder()))).downloadedBytes).toBe(1000);
+    expect(faults).toEqual([]);
+  });
+
   test("a link that has ended is asked for again", async () => {
     hub.add("org/tiny/m.gguf", modelBytes(10_000));
     let refusals = 0;
@@ -382,6 +390,8 @@ describe("addresses outside the hub", () => {
     expect((await resolve(url, options)).path).toBe(path);
     expect((await list(options)).map(({ name }) => name)).toEqual(["stories", url]);
     expect((await pull(url, options)).downloadedBytes).toBe(0);
+    writeFileSync(path, modelBytes(50_000, 2));
+    await expect(resolve(url, options)).rejects.toMatchObject({ code: "store.digest" });
     expect(await remove(url, options)).toEqual({ models: [url], freedBytes: 50_000 });
     await expect(resolve(url, options)).rejects.toMatchObject({ code: "model.not_local" });
   });
