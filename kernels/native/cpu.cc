@@ -77,6 +77,7 @@ CpuFeatures detectCpu() { return {}; }
 CpuFeatures limitCpu(CpuFeatures f, const char* level) {
   const auto is = [level](const char* name) { return level != nullptr && std::strcmp(level, name) == 0; };
   if (is("baseline")) return {.neon = f.neon};
+  if (is("ssse3")) return {.ssse3 = f.ssse3};
   if (is("neon")) f.dotprod = f.i8mm = false;
   if (is("dotprod")) f.i8mm = false;
   const bool toAvx2 = is("avx2"), toAvxVnni = is("avxvnni");
@@ -95,6 +96,7 @@ const char* levelName(const CpuFeatures& f) {
   if (f.i8mm) return "i8mm";
   if (f.dotprod) return "dotprod";
   if (f.neon) return "neon";
+  if (f.ssse3) return "ssse3";
   return "baseline";
 }
 

@@ -12,7 +12,9 @@ export const describeNative = file ? describe : describe.skip;
 if (!file) process.stdout.write(`${message}; tests of the native device are skipped\n`);
 
 const asked =
-  process.arch === "arm64" ? ["neon", "dotprod", "i8mm"] : ["baseline", "avx2", "avxvnni", "avx512vnni"];
+  process.arch === "arm64"
+    ? ["neon", "dotprod", "i8mm"]
+    : ["baseline", "ssse3", "avx2", "avxvnni", "avx512vnni"];
 
 /** The levels of instructions that this processor has, lowest first. */
 export const levels: readonly string[] = file ? await available() : [];

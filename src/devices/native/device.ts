@@ -9,7 +9,7 @@ import { startProgram } from "./program.ts";
 
 export interface NativeDeviceOptions {
   /**
-   * Instructions to stay below, for tests: baseline, avx2, avxvnni, avx512vnni, neon, dotprod or i8mm.
+   * Instructions to stay below, for tests: baseline, ssse3, avx2, avxvnni, avx512vnni, neon, dotprod or i8mm.
    * Default: $CLAVIS_CPU, or whatever the processor has.
    */
   readonly level?: string;
@@ -44,7 +44,13 @@ export function nativeDevice(options: NativeDeviceOptions = {}): Device {
       const state = load();
       const base = { name: "native", threads: threads() } as const;
       if ("reason" in state) return { ...base, available: false, reason: state.reason, kernels: "none" };
-      return { ...base, available: true, kernels: state.addon.describe(level).level };
+      const kernels = state.addon.describe(level).level;
+      if (kernels === "baseline" && level === undefined) {
+        const reason =
+          "this processor has neither SSSE3 nor NEON, and WebAssembly is quicker than plain code";
+        return { ...base, available: false, reason, kernels };
+      }
+      return { ...base, available: true, kernels };
     },
 
     packedType,

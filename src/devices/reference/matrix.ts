@@ -42,7 +42,8 @@ export class RowReader {
     if (!this.#integers) return this.#float(row);
     const { codes, scales, mins, d, dmin } = this.#integer(row);
     return this.#floats.map((_, i) => {
-      const value = f32(d[i >> 5] * (scales[i >> 4] * codes[i]));
+      // A whole number has no −0, which a negative scale times a code of 0 would be.
+      const value = f32(d[i >> 5] * (scales[i >> 4] * codes[i] + 0));
       return this.#hasMinima ? f32(value - f32(dmin[i >> 5] * mins[i >> 4])) : value;
     });
   }
