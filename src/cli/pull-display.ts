@@ -47,7 +47,7 @@ export class PullDisplay {
     }
     this.#hasBar = true;
     const bar = "=".repeat(Math.floor((done / all) * 20)).padEnd(20);
-    const width = (process.stderr.columns ?? 80) - 1;
+    const width = (process.stderr.columns || 80) - 1; // some terminals say 0
     process.stderr.write(`\r\u001b[K${`[${bar}] ${text}`.slice(0, width)}`);
   }
 }

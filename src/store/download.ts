@@ -59,6 +59,7 @@ interface State {
 }
 
 const saveEveryMs = 1000;
+const syncEveryBytes = 64 * 2 ** 20;
 /** Written at once; fewer, larger writes are what a disk and the thread pool like. */
 const writeBytes = 2 ** 20;
 const hashBytes = 2 ** 20;
@@ -192,6 +193,8 @@ class Download {
   #leading = 0;
   #grown: (() => void) | undefined;
   #saved = performance.now();
+  #synced = 0;
+  #syncing: Promise<void> | undefined;
   #saving: Promise<void> = Promise.resolve();
 
   constructor(
@@ -236,6 +239,7 @@ class Download {
           ),
         );
         await this.#saving;
+        await this.#syncing;
         if (failure !== undefined) {
           if (this.#ranges && !(failure instanceof NoRanges)) await this.#save().catch(() => {});
           throw failure;
@@ -374,9 +378,22 @@ class Download {
     this.#progressSinceFailure += bytes;
     this.#grown?.();
     this.#options.onProgress?.(this.#done);
+    this.#syncNow();
     if (!this.#ranges || performance.now() - this.#saved < saveEveryMs) return;
     this.#saved = performance.now();
     this.#saving = this.#saving.then(() => this.#save()).catch(() => {});
+  }
+
+  /** Sends what was written to the disk while more arrives, so that the last wait for it is short. */
+  #syncNow(): void {
+    if (this.#syncing || this.#done - this.#synced < syncEveryBytes) return;
+    this.#synced = this.#done;
+    this.#syncing = this.#handle
+      .datasync()
+      .catch(() => {}) // the sync at the end tells
+      .finally(() => {
+        this.#syncing = undefined;
+      });
   }
 
   async #save(): Promise<void> {

@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { clavis, describeBuilt } from "../cli/clavis.ts";
+import { clavis, describeBuilt, describeTerminal, Terminal } from "../cli/clavis.ts";
 import { root } from "../support/shared.ts";
 import { HubServer } from "./hub-server.ts";
 import { emptyFolder, environmentOf } from "./store-folder.ts";
@@ -170,5 +170,25 @@ describeBuilt("models by name", () => {
     expect(stderr).toContain("net.missing");
     const offline = await clavis(["pull", "org/stories-GGUF"], { env: { ...env, HF_HUB_OFFLINE: "1" } });
     expect(offline.stderr).toContain("net.offline");
+  });
+});
+
+describeTerminal("models by name", () => {
+  test("a download has a bar with speed and the time left, which goes away", async () => {
+    const before = { ...process.env };
+    Object.assign(process.env, environmentOf(hub, emptyFolder()));
+    hub.next = (stage) => (stage === "bytes" ? { kind: "slow", bytes: 30_000 } : undefined);
+    const terminal = new Terminal(["pull", "org/stories-GGUF"]);
+    try {
+      await terminal.shows(/\[=+ *\] +\d+ %, [\d.]+ \S+ of 5\.98 MiB, [\d.]+ \S+\/s, \d+ s left/);
+      await terminal.shows("exit code 0");
+      expect(terminal.screen).toContain("downloaded");
+      // The bar is cleared before the line that follows it.
+      expect(terminal.screen.slice(terminal.screen.lastIndexOf(" left"))).toContain("\r\u001b[K");
+    } finally {
+      terminal.close();
+      hub.next = () => undefined;
+      process.env = before;
+    }
   });
 });
