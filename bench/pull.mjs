@@ -59,7 +59,9 @@ async function measure() {
     const cpuSeconds = (user + system) / 1e6;
     const mbPerS = Math.round((mebibytes * piece.length) / 1e6 / seconds);
     const addedMiB = Math.round((process.resourceUsage().maxRSS - beforeKiB) / 1024);
-    console.log(JSON.stringify({ mebibytes, seconds: Number(seconds.toFixed(2)), mbPerS, cpuSeconds, addedMiB }));
+    console.log(
+      JSON.stringify({ mebibytes, seconds: Number(seconds.toFixed(2)), mbPerS, cpuSeconds, addedMiB }),
+    );
   } finally {
     server.kill();
     rmSync(folder, { recursive: true, force: true });
