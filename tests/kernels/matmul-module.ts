@@ -63,7 +63,8 @@ async function compiled(build: Build): Promise<Uint8Array<ArrayBuffer>> {
 /** The kernels of a build with `bytes` of memory. */
 export async function loadKernels(build: Build, bytes: number): Promise<Kernels> {
   // Node 20 knows relaxed SIMD only behind a flag.
-  setFlagsFromString("--experimental-wasm-relaxed-simd");
+  // Node 20 knows relaxed SIMD only behind this flag; later ones do not know the flag.
+  if (process.versions.node.startsWith("20.")) setFlagsFromString("--experimental-wasm-relaxed-simd");
   const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / 65536) });
   const module = await WebAssembly.compile(await compiled(build));
   const instance = await WebAssembly.instantiate(module, { env: { memory } });
