@@ -1,12 +1,9 @@
-import { dequantize } from "../../bytes/dequantize.ts";
-import type { Tensor } from "../../bytes/gguf.ts";
-import { quantizeQ8_0 } from "../../bytes/integer-blocks.ts";
-import { read } from "../../bytes/source.ts";
 import { rowBytes } from "../../bytes/types.ts";
-import type { MatrixWeight, Plan, Weight } from "../../plan/plan.ts";
+import type { Plan, Weight } from "../../plan/plan.ts";
 import { tapeWords } from "../../plan/tape.ts";
 import { type Device, type Program, type ProgramOptions, packedType } from "../device.ts";
 import { closedError } from "../errors.ts";
+import { fileBytes, readRows, readVector } from "../weights.ts";
 import { Cache } from "./cache.ts";
 import { type Held, Interpreter } from "./interpreter.ts";
 
@@ -24,13 +21,13 @@ export const reference: Device = {
 };
 
 async function program(plan: Plan, options: ProgramOptions = {}): Promise<Program> {
-  const all = plan.weights.reduce((sum, weight) => sum + sourceBytes(weight), 0);
+  const all = plan.weights.reduce((sum, weight) => sum + fileBytes(weight), 0);
   let done = 0;
   const held: Held[] = [];
   for (const weight of plan.weights) {
     options.signal?.throwIfAborted();
     held.push(await hold(weight));
-    done += sourceBytes(weight);
+    done += fileBytes(weight);
     options.progress?.(done, all);
   }
   const cache = new Cache(plan.cache);
@@ -50,48 +47,18 @@ async function program(plan: Plan, options: ProgramOptions = {}): Promise<Progra
   };
 }
 
-function sourceBytes(weight: Weight): number {
-  return weight.kind === "frequencies" ? 0 : weight.parts.reduce((sum, part) => sum + part.bytes, 0);
-}
-
 async function hold(weight: Weight): Promise<Held> {
   switch (weight.kind) {
     case "frequencies":
       return { frequencies: weight.values };
-    case "vector": {
-      const vector = new Float32Array(weight.length);
-      let at = 0;
-      for (const part of weight.parts) {
-        dequantize(part.type, await bytesOf(part), vector.subarray(at, at + part.values));
-        at += part.values;
-      }
-      return { vector };
+    case "vector":
+      return { vector: await readVector(weight) };
+    case "matrix": {
+      const type = packedType(weight.type);
+      const rows = weight.rows * weight.experts;
+      const bytes = new Uint8Array(rowBytes(type, weight.width) * rows);
+      await readRows(weight, 0, bytes);
+      return { matrix: { type, bytes, rows, width: weight.width } };
     }
-    case "matrix":
-      return { matrix: await holdMatrix(weight) };
   }
-}
-
-async function holdMatrix(weight: MatrixWeight) {
-  const { rows, width, experts } = weight;
-  const type = packedType(weight.type);
-  const bytes = new Uint8Array(rowBytes(type, width) * rows * experts);
-  let at = 0;
-  for (const part of weight.parts) {
-    const packed = type === part.type ? await bytesOf(part) : await expanded(part);
-    bytes.set(packed, at);
-    at += packed.length;
-  }
-  return { type, bytes, rows: rows * experts, width };
-}
-
-/** A tensor of a type that no kernel computes with, as Q8_0. */
-async function expanded(tensor: Tensor): Promise<Uint8Array> {
-  const values = new Float32Array(tensor.values);
-  dequantize(tensor.type, await bytesOf(tensor), values);
-  return quantizeQ8_0(values);
-}
-
-function bytesOf(tensor: Tensor): Promise<Uint8Array> {
-  return read(tensor.source, tensor.offset, tensor.bytes);
 }

@@ -1,10 +1,7 @@
-import { dequantize } from "../../bytes/dequantize.ts";
-import type { Tensor } from "../../bytes/gguf.ts";
-import { quantizeQ8_0 } from "../../bytes/integer-blocks.ts";
-import { read } from "../../bytes/source.ts";
 import { rowBytes } from "../../bytes/types.ts";
-import type { MatrixWeight, Plan, VectorWeight, Weight } from "../../plan/plan.ts";
+import type { MatrixWeight, Plan } from "../../plan/plan.ts";
 import { type ProgramOptions, packedType } from "../device.ts";
+import { fileBytes, readRows, readVector } from "../weights.ts";
 import type { Layout } from "./memory.ts";
 
 /** Rows of a matrix in the staging area, to be packed to their place. */
@@ -48,7 +45,7 @@ export async function loadWeights(
       if (weight.kind === "frequencies") {
         new Float64Array(memory.buffer, address, weight.values.length).set(weight.values);
       } else if (weight.kind === "vector") {
-        await loadVector(weight, new Float32Array(memory.buffer, address, weight.length));
+        new Float32Array(memory.buffer, address, weight.length).set(await readVector(weight));
         advance(fileBytes(weight));
       } else {
         await loadMatrix(weight, i);
@@ -61,8 +58,7 @@ export async function loadWeights(
 
   async function loadMatrix(weight: MatrixWeight, index: number): Promise<void> {
     const { address, format, expertBytes } = layout.weights[index];
-    const type = packedType(weight.type);
-    const packedRow = rowBytes(type, weight.width);
+    const packedRow = rowBytes(packedType(weight.type), weight.width);
     const fileRow = rowBytes(weight.type, weight.width);
     // Whole fours of rows, as many as an area has room for.
     const most = Math.floor(layout.stagingBytes / Math.max(packedRow, fileRow) / 4) * 4;
@@ -73,9 +69,7 @@ export async function loadWeights(
         const source = layout.arena + area * layout.stagingBytes;
         const target = address + expert * expertBytes + packedBytes(format, first, weight.width);
         const staging = new Uint8Array(memory.buffer, source, rows * packedRow);
-        if (type === weight.type)
-          await readRows(weight.parts, (expert * weight.rows + first) * fileRow, staging);
-        else await expandRows(weight, expert * weight.rows + first, rows, staging);
+        await readRows(weight, expert * weight.rows + first, staging);
         await packing;
         packing = pack({ format, source, target, rows, width: weight.width, rowBytes: packedRow });
         // Awaited before the next is posted; this only keeps a failure from being reported as unhandled.
@@ -84,47 +78,5 @@ export async function loadWeights(
         advance(rows * fileRow);
       }
     }
-  }
-}
-
-const fileBytes = (weight: Weight): number =>
-  weight.kind === "frequencies" ? 0 : weight.parts.reduce((sum, part) => sum + part.bytes, 0);
-
-/** Fills `target` with the bytes from `offset` on of tensors taken as one, end to end. */
-async function readRows(parts: readonly Tensor[], offset: number, target: Uint8Array): Promise<void> {
-  let at = 0;
-  for (const part of parts) {
-    const from = offset + at;
-    if (at < target.length && from < part.bytes) {
-      const length = Math.min(part.bytes - from, target.length - at);
-      await part.source.readInto(part.offset + from, target.subarray(at, at + length));
-      at += length;
-    }
-    // From here on `offset` counts from the start of the next part.
-    offset -= part.bytes;
-  }
-}
-
-/** Rows of a type that no kernel computes with, as Q8_0. */
-async function expandRows(
-  weight: MatrixWeight,
-  first: number,
-  rows: number,
-  target: Uint8Array,
-): Promise<void> {
-  const fileRow = rowBytes(weight.type, weight.width);
-  const bytes = new Uint8Array(rows * fileRow);
-  await readRows(weight.parts, first * fileRow, bytes);
-  const values = new Float32Array(rows * weight.width);
-  dequantize(weight.type, bytes, values);
-  target.set(quantizeQ8_0(values));
-}
-
-async function loadVector(weight: VectorWeight, target: Float32Array): Promise<void> {
-  let at = 0;
-  for (const part of weight.parts) {
-    const bytes = await read(part.source, part.offset, part.bytes);
-    dequantize(part.type, bytes, target.subarray(at, at + part.values));
-    at += part.values;
   }
 }
