@@ -16,10 +16,10 @@ import {
   type LoadOptions as ModelOptions,
 } from "./model.ts";
 import { type PermitOptions, permitted } from "./protect/node-permit.ts";
+import type { PullEvent } from "./store/options.ts";
 import { resolveOrPull } from "./store/pull.ts";
 import { openRemote } from "./store/remote-source.ts";
 import { resolve } from "./store/resolve.ts";
-import type { PullEvent } from "./store/store.ts";
 
 export type { ByteSource } from "./bytes/source.ts";
 export type { TensorType } from "./bytes/types.ts";
@@ -42,9 +42,9 @@ export { generateKeys, type KeyPair } from "./protect/node-keygen.ts";
 export { type SignOptions, sign } from "./protect/node-sign.ts";
 export { type Trust, type Verified, type VerifyOptions, verify } from "./protect/node-verify.ts";
 export { type ListedModel, list, type Removed, remove } from "./store/list.ts";
+export type { CallOptions, PullEvent, StoreOptions } from "./store/options.ts";
 export { type Pulled, pull } from "./store/pull.ts";
 export { type LocalModel, resolve } from "./store/resolve.ts";
-export type { CallOptions, PullEvent, StoreOptions } from "./store/store.ts";
 export type { Message } from "./tokens/chat.ts";
 export type { DecodeOptions, EncodeOptions, Tokenizer } from "./tokens/tokenizer.ts";
 

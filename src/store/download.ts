@@ -2,9 +2,9 @@ import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, mkdir, open, readFile, rename, unlink, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ClavisError } from "../errors.ts";
+import { type Answer, type Client, refusal } from "./client.ts";
 import { brokenOff, cannotWrite, changed, stalled, wrongDigest } from "./errors.ts";
 import type { Digest } from "./hub.ts";
-import { type Answer, discard, type Network, refusal } from "./network.ts";
 import { Passing, type Patience, pause } from "./retry.ts";
 import type { Settings } from "./settings.ts";
 
@@ -32,7 +32,7 @@ export interface Remote {
 }
 
 export interface DownloadOptions {
-  readonly network: Network;
+  readonly network: Client;
   readonly settings: Settings;
   readonly patience: Patience;
   /** Connections at a time. */
@@ -305,7 +305,7 @@ class Download {
       throw error.code === "net.unreachable" ? new Passing(error) : error;
     } finally {
       watchdog.end();
-      if (answer !== undefined) discard(answer);
+      if (answer !== undefined) answer.discard();
     }
   }
 

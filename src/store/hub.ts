@@ -1,10 +1,9 @@
 import { ClavisError } from "../errors.ts";
+import { type Answer, type Client, type Hub, redirectTarget, refusal, within } from "./client.ts";
 import { badAnswer, noSuchFile, unreachable } from "./errors.ts";
 import type { HubName } from "./names.ts";
-import { type Answer, discard, type Network, redirectTarget, refusal, within } from "./network.ts";
 import type { Listed } from "./quants.ts";
 import { Passing } from "./retry.ts";
-import type { Settings } from "./settings.ts";
 
 // The parts of the Hugging Face hub's HTTP interface that a download needs.
 // Source: huggingface_hub, docs "Hub API endpoints" and "Download files from the Hub".
@@ -36,19 +35,19 @@ const longestPageMs = 120_000;
  * @throws ClavisError `net.*`
  */
 export async function listFiles(
-  network: Network,
-  settings: Settings,
+  client: Client,
+  hub: Hub,
   { repo, revision }: HubName,
   signal?: AbortSignal,
 ): Promise<Listed[]> {
   const files: Listed[] = [];
-  let url: URL | undefined = apiUrl(settings, `api/models/${repo}/tree/${encodeURIComponent(revision)}`);
+  let url: URL | undefined = apiUrl(hub, `api/models/${repo}/tree/${encodeURIComponent(revision)}`);
   url.search = "?recursive=true";
   for (let page = 0; url !== undefined && page < mostPages; page++) {
-    const answer = await network.request(url, { signal: within(longestPageMs, signal) });
+    const answer = await client.request(url, { signal: within(longestPageMs, signal) });
     if (answer.status !== 200) {
-      discard(answer);
-      throw refusal(answer, repo, settings);
+      answer.discard();
+      throw refusal(answer, repo, hub);
     }
     const entries: unknown = await jsonOf(answer, signal);
     if (!Array.isArray(entries)) throw badAnswer(answer.url.host, "something other than a list of files");
@@ -71,21 +70,21 @@ export async function listFiles(
  * @throws ClavisError `net.*`; `model.no_file`
  */
 export async function locateFile(
-  network: Network,
-  settings: Settings,
+  client: Client,
+  hub: Hub,
   { repo, revision }: Pick<HubName, "repo" | "revision">,
   path: string,
   signal?: AbortSignal,
 ): Promise<HubFile> {
-  const url = fileUrl(settings, repo, revision, path);
+  const url = fileUrl(hub, repo, revision, path);
   // Headers of the hub itself are wanted, so a redirect to where the bytes are is not followed.
-  const answer = await network.request(url, { method: "HEAD", redirects: "ownHost", signal });
-  discard(answer);
+  const answer = await client.request(url, { method: "HEAD", redirects: "ownHost", signal });
+  answer.discard();
   const location = answer.header("location");
   const redirected = answer.status >= 300 && answer.status < 400 && location !== undefined;
   if (answer.status === 404 && answer.header("x-error-code") === "EntryNotFound")
     throw noSuchFile(repo, path, []);
-  if (answer.status !== 200 && !redirected) throw refusal(answer, `${repo}/${path}`, settings);
+  if (answer.status !== 200 && !redirected) throw refusal(answer, `${repo}/${path}`, hub);
   const { host } = answer.url;
   const commit = answer.header("x-repo-commit") ?? "";
   if (!/^[0-9a-f]{40}$/.test(commit)) throw badAnswer(host, "no commit in X-Repo-Commit");
@@ -108,12 +107,12 @@ export async function locateFile(
 }
 
 /** The address that people and tools know a file by. */
-export function fileUrl(settings: Settings, repo: string, revision: string, path: string): URL {
+export function fileUrl(hub: Hub, repo: string, revision: string, path: string): URL {
   const file = path.split("/").map(encodeURIComponent).join("/");
-  return apiUrl(settings, `${repo}/resolve/${encodeURIComponent(revision)}/${file}`);
+  return apiUrl(hub, `${repo}/resolve/${encodeURIComponent(revision)}/${file}`);
 }
 
-function apiUrl({ endpoint }: Settings, path: string): URL {
+function apiUrl({ endpoint }: Hub, path: string): URL {
   const url = new URL(endpoint);
   url.pathname = `${endpoint.pathname.replace(/\/+$/, "")}/${path}`;
   return url;
@@ -129,12 +128,12 @@ async function jsonOf(answer: Answer, signal?: AbortSignal): Promise<unknown> {
       pieces.push(piece);
     }
   } catch (error) {
-    discard(answer);
+    answer.discard();
     signal?.throwIfAborted();
     throw error instanceof ClavisError ? error : new Passing(unreachable(answer.url.host, error));
   }
   try {
-    return JSON.parse(Buffer.concat(pieces).toString("utf8"));
+    return JSON.parse(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).text());
   } catch {
     throw badAnswer(answer.url.host, "text that is not JSON");
   }

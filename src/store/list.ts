@@ -5,9 +5,10 @@ import { openModelFiles } from "../bytes/node-file.ts";
 import { ambiguous, nothingToRemove } from "./errors.ts";
 import { type CachedFile, cachedRepos, RepoCache } from "./hub-cache.ts";
 import { takeLock } from "./lock.ts";
-import { parseName } from "./names.ts";
+import { localPath, parseLocalName } from "./node-names.ts";
+import type { StoreOptions } from "./options.ts";
 import { chooseFiles, quantOf } from "./quants.ts";
-import { type Store, type StoreOptions, storeOf } from "./store.ts";
+import { type Store, storeOf } from "./store.ts";
 import { isThere, readSource, urlFiles } from "./url-cache.ts";
 
 /** A model on this machine. */
@@ -52,9 +53,9 @@ interface CachedModel {
 export async function list(options: StoreOptions = {}): Promise<ListedModel[]> {
   const store = storeOf(options);
   const models: ListedModel[] = [];
-  const stories = parseName("stories");
+  const stories = parseLocalName("stories");
   if (stories.kind === "builtIn")
-    models.push(await described(store, stories.path, { name: "stories", from: "package" }));
+    models.push(await described(store, localPath(stories), { name: "stories", from: "package" }));
   for (const repo of await cachedRepos(store.settings.hubFolder)) {
     for (const { name, files } of await cachedModels(repo)) {
       models.push(
@@ -80,7 +81,7 @@ export async function list(options: StoreOptions = {}): Promise<ListedModel[]> {
  */
 export async function remove(name: string, options: StoreOptions = {}): Promise<Removed> {
   const store = storeOf(options);
-  const parsed = parseName(name);
+  const parsed = parseLocalName(name);
   if (parsed.kind === "url") {
     const there = [];
     for (const file of urlFiles(store.settings, parsed.url)) if (await isThere(file)) there.push(file);

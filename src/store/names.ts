@@ -1,8 +1,4 @@
-import { existsSync } from "node:fs";
-import { homedir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { badFileName, badName, builtInMissing, notFound, urlWithPassword } from "./errors.ts";
+import { badFileName, badName, urlWithPassword } from "./errors.ts";
 import { knownModels } from "./known-models.ts";
 
 /** Names of models that come with the package, and their files in its models folder. */
@@ -16,12 +12,14 @@ export type ModelName = BuiltInName | PathName | HubName | UrlName;
 export interface BuiltInName {
   readonly kind: "builtIn";
   readonly shown: string;
-  readonly path: string;
+  /** In the package's folder of models. */
+  readonly file: string;
 }
 
 export interface PathName {
   readonly kind: "path";
   readonly shown: string;
+  /** As it was given: a path, one that begins with ~, or a file: address; in a page, a relative address. */
   readonly path: string;
 }
 
@@ -54,16 +52,16 @@ const hubHosts = new Set(["huggingface.co", "www.huggingface.co", "hf.co"]);
  * an http(s) address, or a path. What is on disk under that name is a path; so is what ends in .gguf without a
  * host, or begins like a path.
  *
+ * @param isThere  whether something is on disk at a path; a page has no disk
  * @throws ClavisError `model.name` for a name of the hub that cannot be one
  */
-export function parseName(text: string): ModelName {
+export function parseName(text: string, isThere: (path: string) => boolean = () => false): ModelName {
   const name = text.trim();
   const file = builtIn.get(name);
-  if (file !== undefined)
-    return { kind: "builtIn", shown: name, path: join(packageFolder(), "models", file) };
+  if (file !== undefined) return { kind: "builtIn", shown: name, file };
   if (/^https?:\/\//i.test(name)) return parseUrl(name);
-  if (/^file:\/\//i.test(name)) return { kind: "path", shown: name, path: fileURLToPath(name) };
-  if (/^(\.{1,2}|~)?[/\\]|^[a-z]:[/\\]|^\.{1,2}$/i.test(name) || existsSync(name)) return pathName(name);
+  if (/^(file|blob|data):|^(\.{1,2}|~)?[/\\]|^[a-z]:[/\\]|^\.{1,2}$/i.test(name) || isThere(name))
+    return pathName(name);
   const hosted = /^(?:www\.)?(?:hf\.co|huggingface\.co)\/(.*)$/i.exec(name);
   if (hosted !== null) return parseHubPath(name, hosted[1]);
   const known = knownName(name);
@@ -77,15 +75,8 @@ export function isModelName(word: string): boolean {
   return builtIn.has(word) || knownName(word) !== undefined;
 }
 
-/** The path of a model that is a file already: a built-in one, or a path as given. */
-export function localPath(name: BuiltInName | PathName): string {
-  if (existsSync(name.path)) return name.path;
-  throw name.kind === "builtIn" ? builtInMissing(name.path) : notFound(name.path, suggestions(name.shown));
-}
-
 function pathName(name: string): PathName {
-  const path = /^~[/\\]/.test(name) && !existsSync(name) ? join(homedir(), name.slice(2)) : name;
-  return { kind: "path", shown: name, path };
+  return { kind: "path", shown: name, path: name };
 }
 
 function knownName(text: string): HubName | undefined {
@@ -99,7 +90,7 @@ function knownName(text: string): HubName | undefined {
 }
 
 /** Well-known names that share the beginning of a word, else a few of them. */
-function suggestions(word: string): string[] {
+export function suggestions(word: string): string[] {
   const names = Object.keys(knownModels);
   const family = word.toLowerCase().split(":")[0];
   const near = names.filter((one) => one.startsWith(family.slice(0, 4)));
@@ -181,9 +172,4 @@ export function isSafePath(path: string): boolean {
       !/[\\:\u0000-\u001f\u007f]/.test(part) &&
       !/[. ]$/.test(part),
   );
-}
-
-/** The folder of package.json: one above both src/ and dist/. */
-function packageFolder(): string {
-  return join(dirname(fileURLToPath(import.meta.url)), "../..");
 }

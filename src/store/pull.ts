@@ -2,18 +2,21 @@ import { randomBytes } from "node:crypto";
 import { mkdir, open, rename, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ClavisError } from "../errors.ts";
+import { describeUrl } from "./addresses.ts";
 import { download, partialBytes, type Remote, removePartial, removeState } from "./download.ts";
 import { cannotWrite, changed, noSpace, notGguf, offline } from "./errors.ts";
 import { type HubFile, listFiles, locateFile } from "./hub.ts";
 import { RepoCache } from "./hub-cache.ts";
 import { takeLock } from "./lock.ts";
-import { type HubName, parseName, type UrlName } from "./names.ts";
+import type { HubName, UrlName } from "./names.ts";
+import { parseLocalName } from "./node-names.ts";
+import type { StoreOptions } from "./options.ts";
 import { chooseFiles } from "./quants.ts";
 import { checkDigest, digestNamed } from "./records.ts";
 import { findLocal, type LocalModel, resolve } from "./resolve.ts";
 import { withRetries } from "./retry.ts";
-import { type Store, type StoreOptions, storeOf } from "./store.ts";
-import { describeUrl, isThere, readSource, urlFiles, writeSource } from "./url-cache.ts";
+import { type Store, storeOf } from "./store.ts";
+import { isThere, readSource, urlFiles, writeSource } from "./url-cache.ts";
 
 /** A model that a pull brought, or found. */
 export interface Pulled {
@@ -40,7 +43,7 @@ const reserveBytes = 64 * 2 ** 20;
  */
 export async function pull(name: string, options: StoreOptions = {}): Promise<Pulled> {
   const store = storeOf(options);
-  const parsed = parseName(name);
+  const parsed = parseLocalName(name);
   try {
     if (parsed.kind === "builtIn" || parsed.kind === "path" || store.settings.offline) {
       const found = await findLocal(store, parsed);

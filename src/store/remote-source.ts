@@ -1,14 +1,16 @@
 import type { ByteSource } from "../bytes/source.ts";
 import { checkRange } from "../bytes/source.ts";
 import { ClavisError } from "../errors.ts";
+import { describeUrl, filesAt } from "./addresses.ts";
+import { type Client, refusal, within } from "./client.ts";
 import { brokenOff, changed, noRanges } from "./errors.ts";
 import { listFiles, locateFile } from "./hub.ts";
-import { type HubName, parseName, type UrlName } from "./names.ts";
-import { discard, type Network, refusal, within } from "./network.ts";
+import type { HubName, UrlName } from "./names.ts";
+import { parseLocalName } from "./node-names.ts";
+import type { StoreOptions } from "./options.ts";
 import { chooseFiles } from "./quants.ts";
 import { Passing, withRetries } from "./retry.ts";
-import { type Store, type StoreOptions, storeOf } from "./store.ts";
-import { describeUrl, urlFiles } from "./url-cache.ts";
+import { type Store, storeOf } from "./store.ts";
 
 /** What one request asks for, and how many answers are kept. A header is read from front to back. */
 const blockBytes = 2 ** 20;
@@ -22,7 +24,7 @@ const keptBlocks = 4;
  */
 export async function openRemote(name: string, options: StoreOptions = {}): Promise<ByteSource[]> {
   const store = storeOf(options);
-  const parsed = parseName(name);
+  const parsed = parseLocalName(name);
   if (parsed.kind === "hub") return hubSources(store, parsed);
   if (parsed.kind === "url") return urlSources(store, parsed);
   throw new TypeError(`${parsed.kind} names are files already`);
@@ -49,7 +51,7 @@ async function hubSources(store: Store, name: HubName): Promise<ByteSource[]> {
 async function urlSources(store: Store, name: UrlName): Promise<ByteSource[]> {
   const { network, settings, signal, patience } = store;
   return Promise.all(
-    urlFiles(settings, name.url).map(async ({ url }) => {
+    filesAt(name.url).map(async ({ url }) => {
       const { size } = await withRetries(patience, signal, () => describeUrl(network, settings, url, signal));
       return remoteSource(store, url.href, url, size);
     }),
@@ -58,7 +60,7 @@ async function urlSources(store: Store, name: UrlName): Promise<ByteSource[]> {
 
 function remoteSource(store: Store, name: string, url: URL, size: number): ByteSource {
   const { settings, patience, signal } = store;
-  const network: Network = store.network;
+  const network: Client = store.network;
   const blocks = new Map<number, Promise<Uint8Array>>();
 
   async function fetchBlock(index: number): Promise<Uint8Array> {
@@ -83,7 +85,7 @@ function remoteSource(store: Store, name: string, url: URL, size: number): ByteS
       if (error instanceof ClavisError || error instanceof Passing) throw error;
       throw new Passing(brokenOff(url.host, start, size, error));
     } finally {
-      discard(answer);
+      answer.discard();
     }
   }
 

@@ -3,10 +3,12 @@ import { join } from "node:path";
 import { ClavisError } from "../errors.ts";
 import { notLocal } from "./errors.ts";
 import { type CachedFile, RepoCache } from "./hub-cache.ts";
-import { type HubName, localPath, type ModelName, parseName } from "./names.ts";
+import type { HubName, ModelName } from "./names.ts";
+import { localPath, parseLocalName } from "./node-names.ts";
+import type { StoreOptions } from "./options.ts";
 import { chooseFiles } from "./quants.ts";
 import { checkDigest, digestNamed } from "./records.ts";
-import { type Store, type StoreOptions, storeOf } from "./store.ts";
+import { type Store, storeOf } from "./store.ts";
 import { isThere, readSource, urlFiles } from "./url-cache.ts";
 
 /** A model that is on this machine. */
@@ -28,7 +30,7 @@ export interface LocalModel {
  */
 export async function resolve(name: string, options: StoreOptions = {}): Promise<LocalModel> {
   const store = storeOf(options);
-  const parsed = parseName(name);
+  const parsed = parseLocalName(name);
   const found = await findLocal(store, parsed);
   if (found === undefined) throw notLocal(name);
   await checkFiles(store, parsed, found);

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { ClavisError } from "../errors.ts";
 
 /** How often and how patiently a thing that failed is tried again. */
@@ -52,7 +51,23 @@ export async function pause(
     throw failure.error;
   const ms = failure.afterMs ?? waitMs(failures, patience);
   told?.(failure.error, ms);
-  await sleep(ms, undefined, { signal }).catch(() => signal?.throwIfAborted());
+  await sleep(ms, signal);
+}
+
+/** @throws the signal's reason once it is aborted */
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const end = () => {
+      clearTimeout(timer);
+      reject(signal!.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", end);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", end, { once: true });
+  });
 }
 
 /** Does a request again while its failures may pass. */

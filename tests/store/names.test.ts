@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { knownModels } from "../../src/store/known-models.ts";
-import { isModelName, isSafePath, parseName } from "../../src/store/names.ts";
+import { isModelName, isSafePath } from "../../src/store/names.ts";
+import { parseLocalName } from "../../src/store/node-names.ts";
 import { chooseFiles, quantOf } from "../../src/store/quants.ts";
 
 describe("names", () => {
@@ -30,7 +31,7 @@ describe("names", () => {
     ["qwen3:0.6b", { kind: "hub", repo: "Qwen/Qwen3-0.6B-GGUF", preferred: "Q8_0" }],
     ["Qwen3", { kind: "hub", repo: "Qwen/Qwen3-0.6B-GGUF" }],
   ])("%s", (text, expected) => {
-    expect(parseName(text)).toMatchObject(expected);
+    expect(parseLocalName(text)).toMatchObject(expected);
   });
 
   test.each([
@@ -52,7 +53,7 @@ describe("names", () => {
     "https://name:secret@example.org/file.gguf",
   ])("%s is refused, or is a path that is not followed", (text) => {
     try {
-      const name = parseName(text);
+      const name = parseLocalName(text);
       expect(name.kind).toBe("path");
     } catch (error) {
       expect(error).toMatchObject({ code: expect.stringMatching(/^model\.(name|file_name)$/) });
@@ -60,12 +61,12 @@ describe("names", () => {
   });
 
   test("dots that an address resolves are gone before the name is read", () => {
-    const name = parseName("https://huggingface.co/org/repo/resolve/main/%2e%2e/%2e%2e/file.gguf");
+    const name = parseLocalName("https://huggingface.co/org/repo/resolve/main/%2e%2e/%2e%2e/file.gguf");
     expect(name).toMatchObject({ kind: "hub", repo: "org/repo", revision: "main", file: "file.gguf" });
   });
 
   test("the password of an address is not repeated", () => {
-    expect(() => parseName("https://name:secret@example.org/file.gguf")).toThrow(/^(?!.*secret).*$/s);
+    expect(() => parseLocalName("https://name:secret@example.org/file.gguf")).toThrow(/^(?!.*secret).*$/s);
   });
 
   test("well-known names are models; words of a prompt are not", () => {
@@ -81,7 +82,7 @@ describe("names", () => {
   test("every well-known name has a repository and a quantisation that can be asked for", () => {
     for (const [name, { repo, quant }] of Object.entries(knownModels)) {
       expect(name).toMatch(/^[a-z0-9.]+:[a-z0-9.-]+$/);
-      expect(parseName(repo)).toMatchObject({ kind: "hub", repo });
+      expect(parseLocalName(repo)).toMatchObject({ kind: "hub", repo });
       expect(quantOf(`x-${quant}.gguf`)).toBe(quant);
     }
   });

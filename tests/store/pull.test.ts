@@ -1,9 +1,9 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { PullEvent } from "../../src/store/options.ts";
 import { pull } from "../../src/store/pull.ts";
 import { resolve } from "../../src/store/resolve.ts";
-import type { PullEvent } from "../../src/store/store.ts";
 import { HubServer, sha256 } from "./hub-server.ts";
 import { emptyFolder, modelBytes, optionsFor } from "./store-folder.ts";
 

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
+import type { StoreOptions } from "../../src/store/options.ts";
 import { defaultPatience, type Patience } from "../../src/store/retry.ts";
 import { settingsFrom } from "../../src/store/settings.ts";
-import type { StoreOptions } from "../../src/store/store.ts";
 import type { HubServer } from "./hub-server.ts";
 
 /** Waits as short as a test's. */

@@ -13,10 +13,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { list, remove } from "../../src/store/list.ts";
 import { takeLock } from "../../src/store/lock.ts";
+import type { PullEvent } from "../../src/store/options.ts";
 import { pull } from "../../src/store/pull.ts";
 import { resolve } from "../../src/store/resolve.ts";
 import { settingsFrom } from "../../src/store/settings.ts";
-import type { PullEvent } from "../../src/store/store.ts";
 import { type Fault, HubServer, sha256 } from "./hub-server.ts";
 import { emptyFolder, impatient, modelBytes, optionsFor } from "./store-folder.ts";
 
