@@ -1,19 +1,16 @@
-import { createHash, type Hash } from "node:crypto";
-import { type FileHandle, mkdir, open, readFile, rename, unlink, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
 import { ClavisError } from "../errors.ts";
-import { type Answer, type Client, refusal } from "./client.ts";
-import { brokenOff, cannotWrite, changed, stalled, wrongDigest } from "./errors.ts";
+import { type Answer, type Client, type Hub, refusal } from "./client.ts";
+import { brokenOff, changed, stalled, wrongDigest } from "./errors.ts";
 import type { Digest } from "./hub.ts";
+import type { Hash, NewHash, PartialFile, PartialHandle } from "./partial.ts";
 import { Passing, type Patience, pause } from "./retry.ts";
-import type { Settings } from "./settings.ts";
 
 // One file, from a server to disk: parts side by side, each going on where it stopped.
 //
-// The bytes go to PARTIAL, which has the whole length from the beginning, and PARTIAL.json says how far each
-// part came. It is written only after the bytes it counts, so that a killed process loses at most a second of
-// work. The digest is computed while the parts arrive, over the bytes read back in order (from the page cache),
-// so that what was checked is what is on disk.
+// The bytes go to a partial file, which has the whole length from the beginning, and beside it is saved how far
+// each part came, only after the bytes that it counts, so that a killed process loses at most a second of
+// work. The digest is computed while the parts arrive, over the bytes read back in order (from memory,
+// where the system keeps it), so that what was checked is what was written.
 
 /** A file on a server. */
 export interface Remote {
@@ -33,7 +30,8 @@ export interface Remote {
 
 export interface DownloadOptions {
   readonly network: Client;
-  readonly settings: Settings;
+  readonly settings: Hub;
+  readonly newHash: NewHash;
   readonly patience: Patience;
   /** Connections at a time. */
   readonly connections: number;
@@ -59,7 +57,6 @@ interface State {
 }
 
 const saveEveryMs = 1000;
-const syncEveryBytes = 64 * 2 ** 20;
 /** Written at once; fewer, larger writes are what a disk and the thread pool like. */
 const writeBytes = 2 ** 20;
 const hashBytes = 2 ** 20;
@@ -86,10 +83,11 @@ class FromTheBeginning extends Error {
  *
  * @throws ClavisError `net.*`, `pull.*`; the signal's reason once it is aborted
  */
-export async function download(remote: Remote, partial: string, options: DownloadOptions): Promise<string> {
-  await mkdir(dirname(partial), { recursive: true }).catch((error) => {
-    throw cannotWrite(partial, error);
-  });
+export async function download(
+  remote: Remote,
+  partial: PartialFile,
+  options: DownloadOptions,
+): Promise<string> {
   let ranges = true;
   let failures = 0;
   for (let attempt = 1; ; attempt++) {
@@ -100,59 +98,42 @@ export async function download(remote: Remote, partial: string, options: Downloa
       const { digest, sha256 } = await new Download(remote, partial, options, ranges, kept).run();
       if (remote.digest === undefined || digest === remote.digest.hex) return sha256;
       // Bytes of an earlier run may have been damaged in between, so those get a second chance.
-      await removePartial(partial);
+      await partial.remove();
       if (resumed === 0 || attempt > 2) throw wrongDigest(remote.shown, digest, remote.digest.hex);
     } catch (error) {
       if (error instanceof NoRanges) ranges = false;
       else if (error instanceof FromTheBeginning) {
         const { patience, signal, onRetry } = options;
-        await removePartial(partial);
+        await partial.remove();
         await pause(error.failure, ++failures, patience, { signal, told: onRetry });
       } else {
-        if (error instanceof ClavisError && error.code === "pull.changed") await removePartial(partial);
+        if (error instanceof ClavisError && error.code === "pull.changed") await partial.remove();
         throw error;
       }
-      await removePartial(partial);
+      await partial.remove();
     }
   }
 }
 
-/** How far another process has come with a partial file; nothing where there is none. */
-export async function partialBytes(partial: string): Promise<number | undefined> {
-  try {
-    const { done } = JSON.parse(await readFile(stateFile(partial), "utf8"));
-    return Array.isArray(done) ? done.reduce((sum, bytes) => sum + (Number(bytes) || 0), 0) : undefined;
-  } catch {
-    return undefined;
-  }
+/** How far a download has come, perhaps one that another process is busy with; nothing where there is none. */
+export async function partialBytes(partial: PartialFile): Promise<number | undefined> {
+  const { done } = Object((await partial.saved())?.state) as Partial<State>;
+  return Array.isArray(done) ? done.reduce((sum, bytes) => sum + (Number(bytes) || 0), 0) : undefined;
 }
-
-export async function removePartial(partial: string): Promise<void> {
-  for (const path of [partial, stateFile(partial), `${stateFile(partial)}.new`])
-    await unlink(path).catch(() => {});
-}
-
-/** Once a partial file is whole and has its name, its state is of no use. */
-export async function removeState(partial: string): Promise<void> {
-  await unlink(stateFile(partial)).catch(() => {});
-}
-
-const stateFile = (partial: string) => `${partial}.json`;
 
 /** What is left of an earlier run, if it was of the same version of the file. */
-async function readState(partial: string, remote: Remote, partBytes: number): Promise<State | undefined> {
-  let state: State;
-  let size: number;
-  try {
-    state = JSON.parse(await readFile(stateFile(partial), "utf8"));
-    const handle = await open(partial, "r");
-    ({ size } = await handle.stat().finally(() => handle.close()));
-  } catch {
-    return undefined;
-  }
+async function readState(
+  partial: PartialFile,
+  remote: Remote,
+  partBytes: number,
+): Promise<State | undefined> {
+  const saved = await partial.saved();
+  if (saved === undefined) return undefined;
+  const { size } = saved;
+  const state = Object(saved.state) as State;
   const same =
     size === remote.size &&
-    state?.version === remote.version &&
+    state.version === remote.version &&
     state.size === remote.size &&
     Number.isSafeInteger(state.partBytes) &&
     state.partBytes >= Math.min(partBytes, 2 ** 12) &&
@@ -175,14 +156,14 @@ function partsOf(size: number, partBytes: number): Part[] {
 
 class Download {
   readonly #remote: Remote;
-  readonly #partial: string;
+  readonly #partial: PartialFile;
   readonly #options: DownloadOptions;
   readonly #ranges: boolean;
   readonly #state: State | undefined;
   readonly #parts: Part[];
   readonly #partBytes: number;
   readonly #ending = new AbortController();
-  #handle!: FileHandle;
+  #handle!: PartialHandle;
   #location: Promise<URL> | undefined;
   #asked: URL | undefined;
   #nextPart = 0;
@@ -193,13 +174,11 @@ class Download {
   #leading = 0;
   #grown: (() => void) | undefined;
   #saved = performance.now();
-  #synced = 0;
-  #syncing: Promise<void> | undefined;
   #saving: Promise<void> = Promise.resolve();
 
   constructor(
     remote: Remote,
-    partial: string,
+    partial: PartialFile,
     options: DownloadOptions,
     ranges: boolean,
     state: State | undefined,
@@ -221,9 +200,8 @@ class Download {
     signal?.throwIfAborted();
     signal?.addEventListener("abort", stop, { once: true });
     try {
-      this.#handle = await this.#disk(() => open(this.#partial, this.#state === undefined ? "w+" : "r+"));
+      this.#handle = await this.#partial.open(this.#remote.size, this.#state !== undefined);
       try {
-        await this.#disk(() => this.#handle.truncate(this.#remote.size));
         const workers = this.#ranges ? Math.min(this.#options.connections, this.#parts.length) : 1;
         const all = [this.#hash(), ...Array.from({ length: workers }, () => this.#work())];
         // The first failure ends all the others; it is the one to tell.
@@ -239,12 +217,11 @@ class Download {
           ),
         );
         await this.#saving;
-        await this.#syncing;
         if (failure !== undefined) {
           if (this.#ranges && !(failure instanceof NoRanges)) await this.#save().catch(() => {});
           throw failure;
         }
-        await this.#disk(() => this.#handle.sync());
+        await this.#handle.sync();
         return (settled[0] as PromiseFulfilledResult<{ digest: string; sha256: string }>).value;
       } finally {
         await this.#handle.close();
@@ -339,13 +316,13 @@ class Download {
       waiting = [];
       waitingBytes = 0;
       if (length === 0) return;
-      await this.#write(pieces, length, at);
+      await this.#handle.write(pieces, length, at);
       part.done += length;
       this.#advance(length);
     };
     let failure: unknown;
     try {
-      for await (const piece of answer.body as AsyncIterable<Uint8Array>) {
+      for await (const piece of answer.body) {
         watchdog.came(piece.length);
         const room = part.end - part.start - part.done - waitingBytes;
         const wanted = piece.length > room ? piece.subarray(0, room) : piece;
@@ -364,36 +341,14 @@ class Download {
     if (part.done < part.end - part.start) throw new Passing(brokenOff(host, this.#done, this.#remote.size));
   }
 
-  async #write(pieces: Uint8Array[], length: number, at: number): Promise<void> {
-    let rest = pieces;
-    for (let done = 0; done < length; ) {
-      const { bytesWritten } = await this.#disk(() => this.#handle.writev(rest, at + done));
-      done += bytesWritten;
-      if (done < length) rest = [Buffer.concat(pieces).subarray(done)];
-    }
-  }
-
   #advance(bytes: number): void {
     this.#done += bytes;
     this.#progressSinceFailure += bytes;
     this.#grown?.();
     this.#options.onProgress?.(this.#done);
-    this.#syncNow();
     if (!this.#ranges || performance.now() - this.#saved < saveEveryMs) return;
     this.#saved = performance.now();
     this.#saving = this.#saving.then(() => this.#save()).catch(() => {});
-  }
-
-  /** Sends what was written to the disk while more arrives, so that the last wait for it is short. */
-  #syncNow(): void {
-    if (this.#syncing || this.#done - this.#synced < syncEveryBytes) return;
-    this.#synced = this.#done;
-    this.#syncing = this.#handle
-      .datasync()
-      .catch(() => {}) // the sync at the end tells
-      .finally(() => {
-        this.#syncing = undefined;
-      });
   }
 
   async #save(): Promise<void> {
@@ -405,19 +360,20 @@ class Download {
       done: this.#parts.map(({ done }) => done),
     };
     // Without a digest, nothing would notice bytes that a power cut took after they were counted.
-    if (digest === undefined) await this.#handle.datasync();
-    const file = stateFile(this.#partial);
-    await writeFile(`${file}.new`, JSON.stringify(state));
-    await rename(`${file}.new`, file);
+    if (digest === undefined) await this.#handle.sync();
+    await this.#partial.save(state);
   }
 
   /** Hashes the file from its beginning, as far as it is there without a gap, until it is whole. */
   async #hash(): Promise<{ digest: string; sha256: string }> {
     const { size, digest } = this.#remote;
-    const sha256 = createHash("sha256");
+    const sha256 = this.#options.newHash("sha256");
     let git: Hash | undefined;
-    if (digest?.algorithm === "git-sha1") git = createHash("sha1").update(`blob ${size}\0`);
-    const buffer = Buffer.allocUnsafe(Math.min(hashBytes, Math.max(size, 1)));
+    if (digest?.algorithm === "git-sha1") {
+      git = this.#options.newHash("sha1");
+      await git.update(new TextEncoder().encode(`blob ${size}\0`));
+    }
+    const buffer = new Uint8Array(Math.min(hashBytes, Math.max(size, 1)));
     for (let at = 0; at < size; ) {
       const ready = this.#contiguous();
       // By large pieces, but at the end by whatever is there.
@@ -431,17 +387,17 @@ class Download {
       }
       while (at < ready && (ready - at >= hashBytes || ready === size)) {
         const length = Math.min(buffer.length, ready - at);
-        const { bytesRead } = await this.#disk(() => this.#handle.read(buffer, 0, length, at));
-        if (bytesRead === 0) throw changed(this.#partial);
+        const bytesRead = await this.#handle.read(buffer.subarray(0, length), at);
+        if (bytesRead === 0) throw changed(this.#partial.shown);
         const piece = buffer.subarray(0, bytesRead);
-        sha256.update(piece);
-        git?.update(piece);
+        await sha256.update(piece);
+        await git?.update(piece);
         at += bytesRead;
         this.#ending.signal.throwIfAborted();
       }
     }
-    const hex = sha256.digest("hex");
-    return { sha256: hex, digest: git?.digest("hex") ?? hex };
+    const hex = await sha256.digest();
+    return { sha256: hex, digest: (await git?.digest()) ?? hex };
   }
 
   /** Bytes from the beginning that are all there. */
@@ -453,21 +409,13 @@ class Download {
       ? this.#remote.size
       : parts[this.#leading].start + parts[this.#leading].done;
   }
-
-  async #disk<T>(act: () => Promise<T>): Promise<T> {
-    try {
-      return await act();
-    } catch (error) {
-      throw cannotWrite(this.#partial, error);
-    }
-  }
 }
 
 /** Aborts a request over which almost nothing comes. */
 class Watchdog {
   expired = false;
   readonly signal: AbortSignal;
-  readonly #timer: NodeJS.Timeout;
+  readonly #timer: ReturnType<typeof setInterval>;
   readonly #outer: AbortSignal;
   readonly #stop: () => void;
   #came = 0;

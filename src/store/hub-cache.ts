@@ -46,8 +46,12 @@ export class RepoCache {
     this.folder = join(hubFolder, folderName(repo));
   }
 
+  get blobs(): string {
+    return join(this.folder, "blobs");
+  }
+
   blob(etag: string): string {
-    return join(this.folder, "blobs", etag);
+    return join(this.blobs, etag);
   }
 
   /**
@@ -55,7 +59,7 @@ export class RepoCache {
    * make a hole of ours part of their file; so ours has another name, with the same ending.
    */
   partial(etag: string): string {
-    return join(this.folder, "blobs", `${etag}.clavis.incomplete`);
+    return join(this.blobs, `${etag}.clavis.incomplete`);
   }
 
   lock(etag: string): string {

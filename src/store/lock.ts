@@ -3,6 +3,7 @@ import { mkdir, open, readFile, rename, stat, unlink, utimes } from "node:fs/pro
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Lock } from "./carry-out.ts";
 import { cannotWrite } from "./errors.ts";
 
 // Lock files, because Node has no flock. A lock names its process; whoever finds the lock of a process that is
@@ -13,12 +14,6 @@ import { cannotWrite } from "./errors.ts";
 const beatMs = 2000;
 const staleMs = 30_000;
 const lookMs = 200;
-
-export interface Lock {
-  /** Whether it is still ours: a process that slept for long may have lost it. */
-  held(): Promise<boolean>;
-  release(): Promise<void>;
-}
 
 interface Holder {
   readonly id: string;

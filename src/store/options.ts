@@ -46,3 +46,17 @@ export interface StoreOptions extends CallOptions {
   /** Bytes that one request asks for. Default 32 MiB. */
   readonly partBytes?: number;
 }
+
+/** A model that a pull brought, or found. */
+export interface Pulled {
+  readonly name: string;
+  /** Of its file, or of the first part of a split one. */
+  readonly path: string;
+  readonly paths: readonly string[];
+  /** Bytes of all files. */
+  readonly bytes: number;
+  /** Bytes that came over the network now. */
+  readonly downloadedBytes: number;
+  /** Upper case, where the name of the file tells it. */
+  readonly quant?: string;
+}
