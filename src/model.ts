@@ -119,9 +119,8 @@ export class Model implements AsyncDisposable {
     try {
       const gguf = await openGguf(sources);
       const device = await chooseDevice(devices, options.device ?? "auto");
-      const tokenizer = createTokenizer(gguf.metadata);
       const { plan, context } = await planFor(gguf, device, options);
-      const program = await device.program(plan, options);
+      const { program, tokenizer } = await loadBoth(gguf, device, plan, options);
       const described = await device.describe();
       const info: ModelInfo = {
         ...inspect(gguf),
@@ -198,6 +197,27 @@ export class Model implements AsyncDisposable {
 
   #ids(prompt: string | ArrayLike<number>): ArrayLike<number> {
     return typeof prompt === "string" ? this.tokenizer.encode(prompt, { addSpecial: true }) : prompt;
+  }
+}
+
+/** Builds the tokenizer while the device's threads read the weights. */
+async function loadBoth(
+  gguf: Gguf,
+  device: Device,
+  plan: Plan,
+  options: LoadOptions,
+): Promise<{ program: Program; tokenizer: Tokenizer }> {
+  const giveUp = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, giveUp.signal]) : giveUp.signal;
+  const loading = device.program(plan, { ...options, signal });
+  try {
+    const tokenizer = createTokenizer(gguf.metadata);
+    return { program: await loading, tokenizer };
+  } catch (error) {
+    giveUp.abort();
+    // The sources may not be closed under it.
+    await loading.then((program) => program.close()).catch(() => {});
+    throw error;
   }
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cpu.h"
+#include "load.h"
 #include "matrix.h"
 #include "memory.h"
 #include "program.h"
@@ -123,19 +124,20 @@ Environment& environmentOf(napi_env env) {
   return *static_cast<Environment*>(data);
 }
 
-/// A job whose end settles a promise.
-class Task : public Job {
+/// Work that goes on outside the environment's thread and settles a promise in the end.
+class Task {
  public:
-  Task(Environment& environment, unsigned threads) : Job(threads), environment_(environment) {}
+  explicit Task(Environment& environment) : environment_(environment) {}
+  virtual ~Task() = default;
 
-  /// Keeps a JavaScript value, and so its memory, alive until the job is done.
+  /// Keeps a JavaScript value, and so its memory, alive until the work is done.
   void hold(napi_value value) {
     napi_ref reference;
     check(napi_create_reference(environment_.env, value, 1, &reference), "reference");
     held_.push_back(reference);
   }
 
-  /// Hands a job to the team.
+  /// Starts the work; the task belongs to it from here on.
   ///
   /// @returns its promise
   static napi_value start(std::unique_ptr<Task> task) {
@@ -144,15 +146,8 @@ class Task : public Job {
     check(napi_create_promise(environment.env, &task->deferred_, &promise), "promise");
     if (environment.pending++ == 0) napi_ref_threadsafe_function(environment.env, environment.finished);
     environment.running.fetch_add(1);
-    Team::instance().submit(task.release());
+    task.release()->begin();
     return promise;
-  }
-
-  void finish() override {
-    Environment& environment = environment_;  // the call may be answered, and this destroyed, at once
-    napi_call_threadsafe_function(environment.finished, this, napi_tsfn_nonblocking);
-    environment.running.fetch_sub(1);
-    environment.running.notify_all();
   }
 
   /// On the environment's thread.
@@ -165,10 +160,31 @@ class Task : public Job {
     if (--environment_.pending == 0) napi_unref_threadsafe_function(env, environment_.finished);
   }
 
+ protected:
+  /// The work is done; any thread may say so, once. The task may be destroyed here.
+  void end() {
+    Environment& environment = environment_;  // the call may be answered, and this destroyed, at once
+    napi_call_threadsafe_function(environment.finished, this, napi_tsfn_nonblocking);
+    environment.running.fetch_sub(1);
+    environment.running.notify_all();
+  }
+
  private:
+  virtual void begin() = 0;
+
   Environment& environment_;
   napi_deferred deferred_ = nullptr;
   std::vector<napi_ref> held_;
+};
+
+/// Work for the team of threads.
+class TeamTask : public Task, public Job {
+ public:
+  TeamTask(Environment& environment, unsigned threads) : Task(environment), Job(threads) {}
+  void finish() override { end(); }
+
+ private:
+  void begin() override { Team::instance().submit(this); }
 };
 
 void settleTask(napi_env env, napi_value, void*, void* data) {
@@ -200,10 +216,10 @@ Handle& handleOf(napi_env env, napi_value value) {
   return handle;
 }
 
-class StepTask final : public Task {
+class StepTask final : public TeamTask {
  public:
   StepTask(Environment& environment, Handle held, float* logits)
-      : Task(environment, held->program.threads), held_(std::move(held)), run_(held_->program), logits_(logits) {}
+      : TeamTask(environment, held->program.threads), held_(std::move(held)), run_(held_->program), logits_(logits) {}
 
   uint32_t advance(unsigned thread) override {
     const uint32_t chunks = run_.advance(thread);
@@ -226,11 +242,11 @@ class StepTask final : public Task {
 };
 
 /// Packs rows of one matrix that were read into a buffer of JavaScript's.
-class PackTask final : public Task {
+class PackTask final : public TeamTask {
  public:
   PackTask(Environment& environment, Handle held, const Weight& weight, const uint8_t* source, size_t rowBytes,
            size_t rows, uint8_t* target)
-      : Task(environment, held->program.threads),
+      : TeamTask(environment, held->program.threads),
         held_(std::move(held)),
         weight_(weight),
         source_(source),
@@ -263,6 +279,26 @@ class PackTask final : public Task {
   size_t rowBytes_, rows_, size_;
   uint8_t* target_;
   bool done_ = false;
+};
+
+/// Reads and packs matrices from open files (load.h).
+class LoadTask final : public Task {
+ public:
+  LoadTask(Environment& environment, Handle held, std::vector<LoadPiece> pieces, std::vector<FileRange> ranges,
+           unsigned threads, int32_t* state)
+      : Task(environment),
+        held_(std::move(held)),
+        load_(*held_->program.matrix, std::move(pieces), std::move(ranges), state),
+        threads_(threads) {}
+
+ private:
+  void begin() override {
+    load_.start(threads_, [this] { end(); });
+  }
+
+  Handle held_;
+  Load load_;
+  unsigned threads_;
 };
 
 // ---- exported functions
@@ -440,6 +476,42 @@ napi_value pack(napi_env env, napi_value* arguments) {
   return Task::start(std::move(task));
 }
 
+/// load(program, pieces, threads, state): promise. Reads and packs pieces of matrices; addon.ts says how they are
+/// written and what becomes of `state`.
+napi_value load(napi_env env, napi_value* arguments) {
+  Handle& held = handleOf(env, arguments[0]);
+  const View<double> fields = view<double>(env, arguments[1], napi_float64_array);
+  const View<int32_t> state = view<int32_t>(env, arguments[3], napi_int32_array);
+  if (state.length < loadStates) throw Refusal{"state"};
+  const MatrixKernels& matrix = *held->program.matrix;
+  std::vector<LoadPiece> pieces;
+  std::vector<FileRange> ranges;
+  for (size_t i = 0; i < fields.length;) {
+    if (fields.length - i < 5) throw Refusal{"pieces"};
+    const double* f = fields.data + i;
+    const size_t index = static_cast<size_t>(f[0]), expert = static_cast<size_t>(f[1]);
+    const size_t first = static_cast<size_t>(f[2]), rows = static_cast<size_t>(f[3]), count = static_cast<size_t>(f[4]);
+    i += 5;
+    if (index >= held->weights.size() || (fields.length - i) / 3 < count) throw Refusal{"pieces"};
+    const Weight& weight = held->weights[index];
+    if (expert >= weight.experts || first % matrix.group != 0 || first + rows > weight.rows || rows == 0) {
+      throw Refusal{"rows"};
+    }
+    uint8_t* target =
+        weight.data + expert * weight.expertBytes + matrix.packedBytes(weight.format, first, weight.width);
+    pieces.push_back({weight.format, rows, weight.width, target, ranges.size(), count});
+    for (size_t r = 0; r < count; r++, i += 3) {
+      ranges.push_back({static_cast<int>(fields.data[i]), static_cast<uint64_t>(fields.data[i + 1]),
+                        static_cast<size_t>(fields.data[i + 2])});
+    }
+  }
+  const unsigned threads = static_cast<unsigned>(std::clamp<size_t>(count(env, arguments[2]), 1, 64));
+  auto task =
+      std::make_unique<LoadTask>(environmentOf(env), held, std::move(pieces), std::move(ranges), threads, state.data);
+  task->hold(arguments[3]);
+  return Task::start(std::move(task));
+}
+
 /// run(program, tokens, positions, slots, pageTables, wanted, logits): promise. Page tables lie one after another,
 /// pagesPerSequence each; logits, wanted · vocabulary f32, is written.
 napi_value run(napi_env env, napi_value* arguments) {
@@ -528,6 +600,7 @@ NAPI_MODULE_INIT() {
     add<staging>(env, exports, "staging");
     add<release>(env, exports, "release");
     add<pack>(env, exports, "pack");
+    add<load>(env, exports, "load");
     add<run>(env, exports, "run");
     add<closeProgram>(env, exports, "close");
   } catch (const Refusal& refusal) {

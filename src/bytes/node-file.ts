@@ -70,6 +70,7 @@ function fileSource(handle: FileHandle, path: string, size: number): ByteSource 
   return {
     name,
     path,
+    descriptor: handle.fd,
     size,
     async readInto(offset, target) {
       if (!open) throw sourceClosed(name);

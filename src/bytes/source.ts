@@ -6,6 +6,8 @@ export interface ByteSource {
   readonly name: string;
   /** Where a file on disk lies, in full; undefined for all else. */
   readonly path?: string;
+  /** An open file that native code may read these bytes from, at the same offsets, until close; undefined for all else. */
+  readonly descriptor?: number;
   /** In bytes. */
   readonly size: number;
   /**

@@ -25,6 +25,14 @@ export interface Addon {
     rows: number,
     bytes: Uint8Array,
   ): Promise<void>;
+  /**
+   * Reads pieces of matrices from open files and packs them, in the order given, with threads of its own.
+   *
+   * @param pieces  per piece: weight, expert, first row (a multiple of `group`), rows, number of ranges; then per range,
+   *   which together hold the rows as GGUF has them: descriptor, offset and length in bytes
+   * @param state   by `loadState`: pieces done so far; set `stopped` to end it early; `failed` is 1 where a read failed
+   */
+  load(program: NativeProgram, pieces: Float64Array, threads: number, state: Int32Array): Promise<void>;
   /** Runs the tape. Page tables lie one after another, `pagesPerSequence` each; `logits` is written. */
   run(
     program: NativeProgram,
@@ -77,3 +85,5 @@ export interface OpenOptions {
 }
 
 export const weightKinds = { matrix: 0, vector: 1, frequencies: 2 } as const;
+
+export const loadState = { done: 0, stopped: 1, failed: 2, words: 3 } as const;

@@ -67,7 +67,8 @@ class RunningProgram implements Program {
 
   async load(options: ProgramOptions): Promise<void> {
     const { group } = this.#addon.describe(this.#level);
-    await loadWeights(this.#plan, this.#addon, this.#native!, group, options);
+    const loading = { addon: this.#addon, program: this.#native!, group, threads: this.threads };
+    await loadWeights(this.#plan, loading, options);
   }
 
   async run(batch: Batch): Promise<Float32Array> {
