@@ -299,6 +299,8 @@ async function planFor(
   checkCount("sequences", sequences, 256);
   checkCount("context", options.context ?? 1, trained);
   if (options.threads !== undefined) checkCount("threads", options.threads, 256);
+  checkChoice("mode", mode, ["fast", "reproducible"]);
+  checkChoice("kvType", kvType, ["f16", "q8"]);
   if (kvType === "q8" && headWidth % 32 !== 0) {
     throw new ClavisError("load.kv_type", {
       found: `kvType q8 for heads of ${headWidth} values`,
@@ -310,7 +312,8 @@ async function planFor(
   const affordable = Math.floor(memoryBudget / onePage);
   const context = options.context ?? Math.min(trained, affordable * pagePositions);
   const pagesPerSequence = Math.ceil(context / pagePositions);
-  if (affordable < pagesPerSequence || context < 1) {
+  // Written so that a budget that is no number is refused, too.
+  if (!(affordable >= pagesPerSequence && context >= 1)) {
     throw new ClavisError("load.memory_budget", {
       found: `a context of ${grouped(context)} positions, whose keys and values take ${grouped(pagesPerSequence * onePage)} bytes`,
       expected: `at most ${grouped(memoryBudget)} bytes`,
@@ -335,7 +338,7 @@ async function planFor(
 
 function checkCount(name: string, value: number, most: number): void {
   if (Number.isInteger(value) && value >= 1 && value <= most) return;
-  throw new ClavisError(`load.${name}`, {
+  throw new ClavisError(loadCode(name), {
     found: `${name} = ${value}`,
     expected: `a whole number from 1 to ${grouped(most)}`,
     next:
@@ -344,6 +347,19 @@ function checkCount(name: string, value: number, most: number): void {
         : `Choose another value for ${name}.`,
   });
 }
+
+function checkChoice(name: string, value: string, choices: readonly string[]): void {
+  if (choices.includes(value)) return;
+  throw new ClavisError(loadCode(name), {
+    found: `${name} = ${value}`,
+    expected: choices.join(" or "),
+    next: `Choose another value for ${name}.`,
+  });
+}
+
+/** load.kv_type for kvType. */
+const loadCode = (option: string) =>
+  `load.${option.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`;
 
 async function chooseDevice(devices: readonly Device[], name: "auto" | DeviceName): Promise<Device> {
   const reasons: string[] = [];

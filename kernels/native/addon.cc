@@ -330,6 +330,13 @@ enum WeightKind { matrixKind, vectorKind, frequencyKind };
 
 size_t to64(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
 
+/// A product of sizes; more than can be addressed is more than there is.
+template <typename... Sizes>
+size_t product(size_t first, Sizes... others) {
+  ((__builtin_mul_overflow(first, static_cast<size_t>(others), &first) ? throw Refusal{"memory"} : void()), ...);
+  return first;
+}
+
 Region allocate(size_t bytes) {
   Region region = Region::allocate(bytes);
   if (region.data() == nullptr) throw Refusal{"memory"};
@@ -359,7 +366,7 @@ void layOutWeights(Held& held, View<double> fields) {
         weight.expertBytes = to64(weight.width * sizeof(double));
     }
     offsets.push_back(bytes);
-    bytes += weight.expertBytes * weight.experts;
+    bytes += product(weight.expertBytes, weight.experts);
     held.weights.push_back(weight);
   }
   held.weightMemory = allocate(bytes);
@@ -377,7 +384,7 @@ napi_value openProgram(napi_env env, napi_value* arguments) {
   const CpuFeatures features = featuresFor(env, property(env, options, "level"));
   program.matrix = selectMatrixKernels(features);
   program.rows = selectRowKernels(features);
-  program.threads = Team::instance().grow(static_cast<unsigned>(get("threads")));
+  program.threads = Team::instance().grow(static_cast<unsigned>(std::min<size_t>(get("threads"), Team::mostThreads)));
   if (program.threads == 0) throw Refusal{"threads"};
   held->tape = words(env, property(env, options, "tape"));
   layOutWeights(*held, view<double>(env, property(env, options, "weights"), napi_float64_array));
@@ -393,7 +400,7 @@ napi_value openProgram(napi_env env, napi_value* arguments) {
   const size_t rowBytes =
       cache.quantized ? cache.headWidth + cache.headWidth / 32 * sizeof(float) : cache.headWidth * sizeof(uint16_t);
   cache.blockBytes = pagePositions * rowBytes;
-  const size_t cacheBytes = get("layers") * cache.pages * 2 * cache.heads * cache.blockBytes;
+  const size_t cacheBytes = product(get("layers"), cache.pages, 2, cache.heads, cache.blockBytes);
   held->cacheMemory = allocate(cacheBytes);
   cache.data = held->cacheMemory.data();
 

@@ -27,9 +27,6 @@ constexpr auto yieldTime = std::chrono::microseconds(300);
 /// Turns between two looks at the clock.
 constexpr int turns = 32;
 
-/// As many as `sleepers_` has bits.
-constexpr unsigned mostThreads = 64;
-
 uint64_t ticketOf(uint64_t phase, unsigned threads, uint32_t chunks) {
   return (phase << 32) | (uint64_t{threads} << 24) | chunks;
 }

@@ -41,6 +41,9 @@ class Job {
 
 class Team {
  public:
+  /// As many as `sleepers_` has bits.
+  static constexpr unsigned mostThreads = 64;
+
   /// The team of this process. It is never destroyed: its threads may be asleep when the process ends.
   static Team& instance();
 

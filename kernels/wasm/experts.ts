@@ -1,6 +1,6 @@
 // Mixtures of experts: which experts a token takes, their products, and the weighted sum.
-import { aRow, bRow, outRow, word } from "./call";
-import { scratch, tokenCount, weightAddress, weightExpertBytes, weightFormat } from "./control";
+import { aRow, bRow, outRow, rowsOf, word } from "./call";
+import { scratch, weightAddress, weightExpertBytes, weightFormat } from "./control";
 import { exp, loadPart, storePart, sum16 } from "./math";
 import { matmulTile } from "./matmul";
 
@@ -78,7 +78,8 @@ export function expertTile(call: usize, expert: i32, first: i32, last: i32): voi
   const rows = outputs + <usize>expertRows * outStride;
   const rest = (rows + <usize>expertRows * 4 + 63) & ~63;
   let count = 0;
-  for (let token = 0; token < tokenCount; token++) {
+  const tokens = rowsOf(call);
+  for (let token = 0; token < tokens; token++) {
     const ids = bRow(call, token);
     for (let j = 0; j < used; j++) {
       if (load<i32>(ids + (<usize>j << 2)) != expert) continue;

@@ -12,7 +12,6 @@ import {
   scratch,
   tape,
   threadCount,
-  tokenCount,
   weightAddress,
   weightExperts,
   weightFormat,
@@ -216,7 +215,7 @@ function attentionParts(call: usize, rows: i32): i32 {
 
 /** Rows that one expert has to multiply, about: columns per chunk follow it, results do not. */
 function expertLoad(call: usize): i32 {
-  return divideUp(tokenCount * word(call, 11), weightExperts(word(call, 8)));
+  return divideUp(rowsOf(call) * word(call, 11), weightExperts(word(call, 8)));
 }
 
 /** Columns in one chunk of a product over `rows` rows; a multiple of 4. */

@@ -1,7 +1,7 @@
 import { type Plan, pagePositions } from "../plan/plan.ts";
 import { common, ops, tapeWords, wordOf } from "../plan/tape.ts";
 import type { Batch } from "./device.ts";
-import { stepOutOfRange } from "./errors.ts";
+import { stepOrder, stepOutOfRange, stepType } from "./errors.ts";
 
 /**
  * Checks the steps of a plan before they reach kernels, which assume what is checked here.
@@ -13,6 +13,10 @@ export function batchCheck(plan: Plan): (batch: Batch) => void {
   const tokenLimit = rowsPicked(plan, "embed");
   const positionLimit = rowsPicked(plan, "addPosition");
   return ({ tokens, positions, slots, wanted, pageTables }) => {
+    for (const [what, values] of Object.entries({ tokens, positions, slots, wanted }))
+      checkType(what, values);
+    if (!Array.isArray(pageTables)) throw stepType("page tables", "an array");
+    for (const table of pageTables) checkType("a page table", table);
     checkCount("tokens", tokens.length, limits.tokens);
     checkCount("wanted rows", wanted.length, limits.wanted);
     checkCount("sequences", pageTables.length, limits.sequences);
@@ -32,7 +36,22 @@ export function batchCheck(plan: Plan): (batch: Batch) => void {
         throw stepOutOfRange("position", positions[t], limit - 1);
       }
     }
+    checkOrder(slots, positions, pageTables.length);
   };
+}
+
+/** A kernel may take a sequence's tokens together, and reckons its room from the first and the last of them. */
+function checkOrder(slots: Int32Array, positions: Int32Array, sequences: number): void {
+  const seen = new Uint8Array(sequences);
+  for (let t = 0; t < slots.length; t++) {
+    const isSame = t > 0 && slots[t] === slots[t - 1];
+    if (isSame ? positions[t] <= positions[t - 1] : seen[slots[t]] === 1) throw stepOrder(t);
+    seen[slots[t]] = 1;
+  }
+}
+
+function checkType(what: string, values: unknown): void {
+  if (Object.prototype.toString.call(values) !== "[object Int32Array]") throw stepType(what, "an Int32Array");
 }
 
 /** The fewest rows of the matrices that calls of this operation pick rows of. */

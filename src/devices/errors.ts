@@ -18,6 +18,22 @@ export function stepOutOfRange(what: string, value: number, limit: number): Clav
   });
 }
 
+export function stepType(what: string, expected: string): ClavisError {
+  return new ClavisError("device.step", {
+    found: `a step whose ${what} ${what.startsWith("a ") ? "is" : "are"} something else`,
+    expected,
+    next: "This is a mistake in the program that made the step; please report it.",
+  });
+}
+
+export function stepOrder(token: number): ClavisError {
+  return new ClavisError("device.step", {
+    found: `a step whose token ${token} stands apart from its sequence or out of order`,
+    expected: "tokens of one sequence as neighbours, in ascending position",
+    next: "This is a mistake in the program that made the step; please report it.",
+  });
+}
+
 export function noMemory(bytes: number, cause: unknown): ClavisError {
   return new ClavisError("device.memory", {
     found: `no room for a model of ${grouped(bytes)} bytes (${text(cause)})`,

@@ -53,37 +53,6 @@ describeNative("native: steps", () => {
     await program.close();
   });
 
-  test.each([
-    ["a token past the matrix", { tokens: Int32Array.of(2, 4) }],
-    ["a negative token", { tokens: Int32Array.of(2, -1) }],
-    [
-      "too many tokens",
-      { tokens: new Int32Array(5), positions: new Int32Array(5), slots: new Int32Array(5) },
-    ],
-    ["fewer positions than tokens", { positions: Int32Array.of(0) }],
-    ["a position past the pages", { positions: Int32Array.of(0, 64) }],
-    ["a slot without a table", { slots: Int32Array.of(0, 1) }],
-    ["a page past the cache", { pageTables: [Int32Array.of(0, 2)] }],
-    ["too many pages", { pageTables: [Int32Array.of(0, 1, 1)] }],
-    ["a wanted row past the tokens", { wanted: Int32Array.of(2) }],
-  ] as const)("refuses %s", async (_, changes) => {
-    const program = await nativeDevice({ threads: 1 }).program(smallPlan());
-    await expect(program.run(batch(changes))).rejects.toMatchObject({ code: "device.step" });
-    // Nothing happened: the next step works.
-    expect((await program.run(batch()))[0]).toBe(32);
-    await program.close();
-  });
-
-  test("one step at a time, none after close", async () => {
-    const program = await nativeDevice({ threads: 2 }).program(smallPlan());
-    const first = program.run(batch());
-    await expect(program.run(batch())).rejects.toMatchObject({ code: "device.busy" });
-    await first;
-    await program.close();
-    await program.close();
-    await expect(program.run(batch())).rejects.toMatchObject({ code: "device.closed" });
-  });
-
   test("close waits for the step under way", async () => {
     const program = await nativeDevice({ threads: 2 }).program(smallPlan());
     const step = program.run(batch());
@@ -107,6 +76,30 @@ describeNative("native: steps", () => {
     const program = nativeDevice().program({ ...plan, arenaBytes: 2 ** 52 });
     await expect(program).rejects.toMatchObject({ code: "device.memory" });
   });
+
+  test.each([
+    ["a cache whose size passes 64 bits", { cache: { layers: 2 ** 31, pages: 2 ** 31 } }, "device.memory"],
+    ["an arena of no size at all", { arenaBytes: Number.NaN }, "device.failed"],
+    ["a negative arena", { arenaBytes: -1 }, "device.failed"],
+  ] as [string, { cache?: object; arenaBytes?: number }, string][])(
+    "%s is refused",
+    async (_, changes, code) => {
+      const plan = smallPlan();
+      const wrong = { ...plan, ...changes, cache: { ...plan.cache, ...changes.cache } };
+      await expect(nativeDevice().program(wrong)).rejects.toMatchObject({ name: "ClavisError", code });
+    },
+  );
+
+  test.each([0, -3, 1.5, 1e9, Number.NaN, Number.POSITIVE_INFINITY])(
+    "%d threads: as many as there can be, at least one",
+    async (threads) => {
+      const program = await nativeDevice().program(smallPlan(), { threads });
+      expect(program.threads).toBeGreaterThanOrEqual(1);
+      expect(program.threads).toBeLessThanOrEqual(64);
+      expect((await program.run(batch()))[0]).toBe(32);
+      await program.close();
+    },
+  );
 
   test("an aborted load frees what it took", async () => {
     const options = { signal: AbortSignal.abort() };

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ByteSource } from "../../src/bytes/source.ts";
 import { bufferSource } from "../../src/bytes/source.ts";
-import type { Batch } from "../../src/devices/device.ts";
 import { wasmDevice } from "../../src/devices/wasm/device.ts";
 import { nodePlatform } from "../../src/devices/wasm/node-platform.ts";
 import type { WasmPlatform } from "../../src/devices/wasm/platform.ts";
@@ -61,22 +60,6 @@ describe("program", () => {
       await program.close();
     },
   );
-
-  test.each([
-    ["a token past the matrix", { tokens: Int32Array.of(4) }],
-    ["a negative token", { tokens: Int32Array.of(-1) }],
-    ["a position past the pages", { positions: Int32Array.of(256) }],
-    ["a slot without a table", { slots: Int32Array.of(1) }],
-    ["a page past the cache", { pageTables: [Int32Array.of(1)] }],
-    ["a wanted row past the step", { wanted: Int32Array.of(1) }],
-    ["more tokens than the limit", stepOf(5)],
-    ["fewer positions than tokens", { ...stepOf(3), positions: Int32Array.of(0) }],
-  ] as [string, Partial<Batch>][])("a step with %s is refused", async (_what, part) => {
-    const program = await wasmDevice(nodePlatform, { threads: 0 }).program(doubling());
-    const step = program.run({ ...stepOf(1), ...part });
-    await expect(step).rejects.toMatchObject({ code: "device.step" });
-    await program.close();
-  });
 
   test("more than 4 GiB is refused, naming the parts", async () => {
     const plan = doubling();

@@ -161,7 +161,7 @@ describe("rotary", () => {
     const out = tape.region(pairs * 2);
     const weight = tape.frequencies(Float64Array.from({ length: pairs }, (_, i) => 500000 ** (-i / pairs)));
     tape.call("ropeTable", { out }, { weight, n: pairs * 2, magnitudeBits: 1 });
-    const positions = Int32Array.from({ length: 64 }, (_, t) => Math.floor(1.245 ** t));
+    const positions = Int32Array.from({ length: 64 }, (_, t) => t + Math.floor(1.245 ** t));
     const step = { ...stepOf(64), positions, pageTables: [new Int32Array(40_000)] };
     await expectSameBits(tape.plan(out, {}, 1, 40_000), [step]);
   });
@@ -202,6 +202,35 @@ describe("experts", () => {
       await expectSameBits(tape.plan(products), [stepOf(count)], devices);
       await expectSameBits(tape.plan(routes), [stepOf(count)]);
     }
+  });
+
+  test("for wanted rows only: what other tokens once left is not taken for theirs", async () => {
+    const [experts, used, k, n, tokens] = [4, 2, 32, 24, 40];
+    const tape = new SmallTape(tokens);
+    const router = tape.input(experts, values(tokens * experts, 3));
+    const inputs = tape.input(k, values(tokens * k, 5));
+    const logits = tape.region(experts, "f32", 2);
+    const a = tape.region(k, "f32", 2);
+    // Where the routes and products of two rows end, something lies that a third row's would overwrite.
+    const routes = tape.region(2 * used, "f32", 2);
+    const beyond = tape.input(2 * used, values(tokens * 2 * used, 7));
+    const products = tape.region(n, "f32", 2 * used);
+    const kept = tape.input(n, values(tokens * n, 6));
+    const out = tape.region(n, "f32", 2);
+    const shown = tape.region(n, "f32", 2);
+    tape.call("gatherRows", { out: logits, a: router, rows: 1 }, { n: experts });
+    tape.call("gatherRows", { out: a, a: inputs, rows: 1 }, { n: k });
+    tape.call("route", { out: routes, a: logits, rows: 1 }, { n: experts, used, normalize: 1 });
+    const weight = tape.f32Matrix(n, k, values(experts * n * k, 9), experts);
+    const words = { weight, n, k, used, shared: 1 };
+    tape.call("expertMatmul", { out: products, a, b: routes, rows: 1 }, words);
+    tape.call("expertSum", { out, a: products, b: routes, rows: 1 }, { n, used });
+    tape.call("gatherRows", { out: shown, a: kept, rows: 1 }, { n });
+    tape.call("add", { out: shown, a: shown, b: out, rows: 1 }, { n });
+    expect(beyond.offset).toBeGreaterThan(routes.offset);
+    const step = { ...stepOf(tokens), wanted: Int32Array.of(7, 30) };
+    await expectSameBits(tape.plan(shown), [step, step]);
+    await expectSameBits(tape.plan(kept), [{ ...step, wanted: Int32Array.of(0, 1) }]);
   });
 });
 

@@ -4,7 +4,7 @@ import { text } from "../errors.ts";
 import { kernelNames } from "../kernel-names.ts";
 import type { Addon } from "./addon.ts";
 import { unavailable } from "./errors.ts";
-import { defaultThreads, levelOfEnvironment, loadAddon } from "./node-addon.ts";
+import { defaultThreads, levelOfEnvironment, loadAddon, mostThreads } from "./node-addon.ts";
 import { startProgram } from "./program.ts";
 
 export interface NativeDeviceOptions {
@@ -34,7 +34,8 @@ export function nativeDevice(options: NativeDeviceOptions = {}): Device {
     }
     return loaded;
   };
-  const threads = (wish?: number) => Math.max(1, Math.floor(wish ?? options.threads ?? defaultThreads()));
+  const threads = (wish = options.threads ?? defaultThreads()) =>
+    Math.min(mostThreads, Math.max(1, Math.floor(wish) || 1));
 
   return {
     name: "native",

@@ -1,6 +1,7 @@
 import { rowBytes } from "../../bytes/types.ts";
 import type { MatrixWeight, Plan } from "../../plan/plan.ts";
 import { type ProgramOptions, packedType } from "../device.ts";
+import { noMemory } from "../errors.ts";
 import { fileBytes, readRows, readVector } from "../weights.ts";
 import { isReadDirectly, startReading } from "./load-directly.ts";
 import type { Loading } from "./loading.ts";
@@ -70,7 +71,7 @@ async function loadBuffered(
   if (matrices.length === 0) return;
   const largest = Math.max(...matrices.map(([, weight]) => packedRow(weight)));
   const stagingBytes = Math.max(usualStagingBytes, largest * group);
-  let [staging, other] = [addon.staging(stagingBytes), addon.staging(stagingBytes)];
+  let [staging, other] = [makeStaging(addon, stagingBytes), makeStaging(addon, stagingBytes)];
   let packing: Promise<void> = Promise.resolve();
   try {
     for (const [index, weight] of matrices) await loadMatrix(index, weight);
@@ -97,6 +98,14 @@ async function loadBuffered(
         advance(rows * rowBytes(weight.type, weight.width));
       }
     }
+  }
+}
+
+function makeStaging(addon: Addon, bytes: number): ArrayBuffer {
+  try {
+    return addon.staging(bytes);
+  } catch (error) {
+    throw noMemory(bytes, error);
   }
 }
 

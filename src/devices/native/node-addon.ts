@@ -24,7 +24,8 @@ export function loadAddon(): Addon {
 /** The level of instructions that the environment asks to stay below. */
 export const levelOfEnvironment = (): string | undefined => process.env.CLAVIS_CPU || undefined;
 
-const mostThreads = 64;
+/** As many as threads.h has. */
+export const mostThreads = 64;
 
 /** One thread per core: a second one on the same core only takes turns with the first. */
 export function defaultThreads(): number {

@@ -1,4 +1,5 @@
 import { tensorTypes } from "../../bytes/types.ts";
+import { ClavisError } from "../../errors.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { batchCheck } from "../check-batch.ts";
 import { type Batch, type Program, type ProgramOptions, packedType } from "../device.ts";
@@ -58,7 +59,7 @@ class RunningProgram implements Program {
         pagesPerSequence: limits.pagesPerSequence,
       });
     } catch (error) {
-      throw error instanceof Error && error.message === "memory" ? noMemory(bytesOf(plan), error) : error;
+      throw error instanceof ClavisError ? error : refused(plan, error);
     }
     this.memoryBytes = addon.bytes(this.#native);
     this.threads = addon.threads(this.#native);
@@ -101,6 +102,13 @@ class RunningProgram implements Program {
     this.#addon.close(native);
     this.#logits = new Float32Array(0);
   }
+}
+
+/** The addon's refusal to make room, in words. */
+function refused(plan: Plan, cause: unknown): ClavisError {
+  return cause instanceof Error && cause.message === "memory"
+    ? noMemory(bytesOf(plan), cause)
+    : failed(cause);
 }
 
 /** What the addon needs to know of each weight. */

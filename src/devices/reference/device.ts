@@ -1,8 +1,9 @@
 import { rowBytes } from "../../bytes/types.ts";
 import type { Plan, Weight } from "../../plan/plan.ts";
 import { tapeWords } from "../../plan/tape.ts";
+import { batchCheck } from "../check-batch.ts";
 import { type Device, type Program, type ProgramOptions, packedType } from "../device.ts";
-import { closedError } from "../errors.ts";
+import { busy, closedError } from "../errors.ts";
 import { fileBytes, readRows, readVector } from "../weights.ts";
 import { Cache } from "./cache.ts";
 import { type Held, Interpreter } from "./interpreter.ts";
@@ -31,15 +32,22 @@ async function program(plan: Plan, options: ProgramOptions = {}): Promise<Progra
     options.progress?.(done, all);
   }
   const cache = new Cache(plan.cache);
+  const check = batchCheck(plan);
   let interpreter: Interpreter | undefined = new Interpreter(plan, held, cache);
+  let running = false;
   return {
     memoryBytes: all + plan.arenaBytes + cache.bytes,
     threads: 1,
     async run(batch) {
       if (!interpreter) throw closedError();
+      if (running) throw busy();
+      check(batch);
+      const current = interpreter;
+      running = true;
       // Timers, signals and input get a turn between steps.
       await new Promise((resolve) => setTimeout(resolve));
-      return interpreter.run(batch);
+      running = false;
+      return current.run(batch);
     },
     async close() {
       interpreter = undefined;

@@ -115,6 +115,7 @@ class WasmProgram implements Program {
     this.#writeStep(batch);
     this.#ints[field.jobKind] = jobs.step;
     await this.#perform();
+    if (!this.#memory) throw closedWhileRunning();
     return this.#logits(batch.wanted.length);
   }
 
