@@ -82,6 +82,7 @@ CpuFeatures limitCpu(CpuFeatures f, const char* level) {
   if (is("dotprod")) f.i8mm = false;
   const bool toAvx2 = is("avx2"), toAvxVnni = is("avxvnni");
   if (toAvx2) f.avxvnni = false;
+  if (toAvxVnni && !f.avxvnni) f.avxvnniTwin = f.avx512vnni;
   if (toAvx2 || toAvxVnni) f.avx512 = f.avx512vnni = f.avx512bf16 = false;
   if (toAvx2 || toAvxVnni || is("avx512vnni")) f.amxInt8 = f.amxBf16 = false;
   return f;
@@ -91,7 +92,7 @@ const char* levelName(const CpuFeatures& f) {
   if (f.amxInt8) return "amx";
   if (f.avx512vnni) return "avx512vnni";
   if (f.avx512) return "avx512";
-  if (f.avxvnni) return "avxvnni";
+  if (f.avxvnni || f.avxvnniTwin) return "avxvnni";
   if (f.avx2) return "avx2";
   if (f.i8mm) return "i8mm";
   if (f.dotprod) return "dotprod";

@@ -10,6 +10,7 @@ struct CpuFeatures {
   bool ssse3 = false;
   bool avx2 = false;        // with F16C and FMA, which every processor with AVX2 has
   bool avxvnni = false;     // vpdpbusd on 256 bits without AVX-512
+  bool avxvnniTwin = false; // never detected: the same on a processor that has it only with AVX-512 (limitCpu)
   bool avx512 = false;      // F, BW, VL and DQ
   bool avx512vnni = false;
   bool avx512bf16 = false;
@@ -24,8 +25,9 @@ struct CpuFeatures {
 /// Asks the processor (cpuid and xgetbv, or getauxval).
 CpuFeatures detectCpu();
 
-/// The features that are left under a level: baseline, avx2, avxvnni, avx512vnni, neon, dotprod or i8mm; nothing
-/// above it. nullptr, "" or an unknown name takes nothing away. Tests set it by CLAVIS_CPU or per program.
+/// The features that are left under a level: baseline, ssse3, avx2, avxvnni, avx512vnni, neon, dotprod or i8mm; nothing
+/// above it. nullptr, "" or an unknown name takes nothing away. Tests set it by CLAVIS_CPU or per program. Where avxvnni
+/// is asked for and only avx512vnni is there, a twin of its kernels stands in for it.
 CpuFeatures limitCpu(CpuFeatures features, const char* level);
 
 /// The highest level whose features are all there, by its name.

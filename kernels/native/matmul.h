@@ -12,6 +12,8 @@ extern const MatrixKernels portableKernels;
 #if defined(__x86_64__)
 extern const MatrixKernels ssse3Kernels;
 extern const MatrixKernels avx2Kernels;
+extern const MatrixKernels avxvnniKernels;
+extern const MatrixKernels avxvnniEvexKernels;
 extern const MatrixKernels avx512vnniKernels;
 #elif defined(__aarch64__)
 extern const MatrixKernels neonKernels;

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { isIntegerType } from "../../src/bytes/integer-blocks.ts";
 import { type TensorType, tensorTypes } from "../../src/bytes/types.ts";
 import { root } from "../support/shared.ts";
@@ -23,11 +23,31 @@ const sources = [
   "kernels/native/matmul-portable.cc",
   "kernels/native/matmul-ssse3.cc",
   "kernels/native/matmul-avx2.cc",
+  "kernels/native/matmul-avxvnni.cc",
+  "kernels/native/matmul-avxvnni-evex.cc",
   "kernels/native/matmul-avx512vnni.cc",
   "kernels/native/matmul-neon.cc",
   "kernels/native/matmul-dotprod.cc",
   "tests/kernels/native-matmul-harness.cc",
 ];
+
+/** What the assembler may take of each level's file: an instruction that its processors lack ends the build. */
+const avx2 = "avx2+fma+f16c";
+const instructions: Readonly<Record<string, string>> = {
+  "matmul-portable": "",
+  "matmul-ssse3": "+ssse3",
+  "matmul-avx2": `+${avx2}`,
+  "matmul-avxvnni": `+${avx2}+avx_vnni`,
+  "matmul-avxvnni-evex": `+${avx2}+avx512vl+avx512_vnni`,
+  "matmul-avx512vnni": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni`,
+};
+
+/** The flag for it, with the marks of -fcf-protection, which some compilers set unasked. On Arm, qemu is the judge. */
+function assemblerFlags(source: string, toolchain: Toolchain): string[] {
+  const allowed = instructions[basename(source, ".cc")];
+  const known = allowed !== undefined && toolchain.compiler === "g++" && process.platform === "linux";
+  return known && process.arch === "x64" ? [`-Wa,-march=generic64+ibt${allowed}`] : [];
+}
 
 const sanitizers = [
   "-fsanitize=address,undefined",
@@ -36,7 +56,7 @@ const sanitizers = [
   "-g1",
 ];
 
-const x86Levels = ["portable", "ssse3", "avx2", "avx512vnni"];
+const x86Levels = ["portable", "ssse3", "avx2", "avxvnni", "avx512vnni"];
 
 export const toolchains = {
   native: { name: "native", compiler: "g++", flags: [], runner: [], levels: x86Levels },
@@ -45,6 +65,14 @@ export const toolchains = {
     compiler: "aarch64-linux-gnu-g++",
     flags: ["-static"],
     runner: ["qemu-aarch64-static", "-cpu", "max"],
+    levels: ["portable", "neon", "dotprod"],
+  },
+  /** A processor with the dot product and without i8mm. */
+  "neoverse-n1": {
+    name: "aarch64",
+    compiler: "aarch64-linux-gnu-g++",
+    flags: ["-static"],
+    runner: ["qemu-aarch64-static", "-cpu", "neoverse-n1"],
     levels: ["portable", "neon", "dotprod"],
   },
   /** A processor of 2012, without the dot product: nothing may take it for a newer one. */
@@ -69,7 +97,9 @@ function changedMs(source: string): number {
   const headers = [
     "formats.h",
     "formats-unpack.h",
+    "matmul-avx2-vec.h",
     "matmul-body.h",
+    "matmul-neon-vec.h",
     "matmul.h",
     "matrix.h",
     "cpu.h",
@@ -98,7 +128,7 @@ export function buildHarness(toolchain: Toolchain): string {
     const object = join(folder, `${source.replaceAll("/", "_")}.o`);
     if (!existsSync(object) || statSync(object).mtimeMs < changedMs(source)) {
       // biome-ignore format: one line reads better
-      run(["-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", ...toolchain.flags, "-c", source, "-o", object]);
+      run(["-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", ...toolchain.flags, ...assemblerFlags(source, toolchain), "-c", source, "-o", object]);
     }
     return object;
   });
