@@ -3,6 +3,7 @@ import type { MatrixWeight, Plan } from "../../plan/plan.ts";
 import { type ProgramOptions, packedType } from "../device.ts";
 import { noMemory } from "../errors.ts";
 import { fileBytes, readRows, readVector } from "../weights.ts";
+import type { Addon } from "./addon.ts";
 import { isReadDirectly, startReading } from "./load-directly.ts";
 import type { Loading } from "./loading.ts";
 
