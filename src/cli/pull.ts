@@ -18,7 +18,7 @@ export function addPull(program: Command): void {
       "after",
       `
 A broken or stopped download goes on where it was. HF_TOKEN, HF_ENDPOINT, HF_HUB_CACHE, HF_HOME,
-HF_HUB_OFFLINE, HTTPS_PROXY and NO_PROXY are heeded.
+HF_HUB_OFFLINE, HTTPS_PROXY, ALL_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS are heeded.
 
 Examples:
   clavis pull qwen3:0.6b

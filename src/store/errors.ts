@@ -1,4 +1,5 @@
 import { ClavisError, grouped, quoted } from "../errors.ts";
+import type { ProxyServer } from "./proxy.ts";
 
 // One function per message of this area, so that wording can be reviewed together.
 
@@ -22,6 +23,9 @@ const reasonOf = (cause: unknown): string => {
       ? `${message} (${code})`
       : message;
 };
+
+/** An address without what is secret in it: user name, password, and the query that signs a link. */
+const withoutUser = (address: string) => address.replace(/\/\/.*@/, "//…@").replace(/\?.*/, "?…");
 
 // ---- names
 
@@ -109,9 +113,65 @@ export const unreachable = (host: string, cause: unknown) =>
   new ClavisError("net.unreachable", {
     found: `no answer from ${quoted(host)} (${reasonOf(cause)})`,
     expected: "a server that answers",
-    next: "Check the network, HF_ENDPOINT, and the proxy variables HTTPS_PROXY and NO_PROXY.",
+    next: "Check the network and HF_ENDPOINT; behind a proxy set HTTPS_PROXY.",
     cause,
   });
+
+export const unreachableThrough = (host: string, { url, variable }: ProxyServer, cause: unknown) =>
+  new ClavisError("net.unreachable", {
+    found: `no answer from ${quoted(host)} through the proxy ${quoted(url.host)} (${reasonOf(cause)})`,
+    expected: "a proxy and a server that answer",
+    next: `Check ${variable}; hosts in NO_PROXY are asked without a proxy.`,
+    cause,
+  });
+
+export const proxyRefused = ({ url, variable, authorization }: ProxyServer, { host }: URL, status: number) =>
+  new ClavisError(status >= 500 ? "net.unreachable" : "net.proxy", {
+    found: `the proxy ${quoted(url.host)} answered ${status} for ${quoted(host)}`,
+    expected: status === 407 ? "to be let through" : "a connection to that host",
+    next:
+      status !== 407
+        ? `Ask whoever runs the proxy, or name the host in NO_PROXY; ${variable} names the proxy.`
+        : authorization === undefined
+          ? `It asks for a user name and password: ${variable}=http://USER:PASSWORD@${url.host}`
+          : `Check the user name and password in ${variable}; special characters are written as %40 and the like.`,
+  });
+
+export const badProxy = (variable: string, what: string) =>
+  new ClavisError("net.proxy", {
+    found: `${variable} ${what}`,
+    expected: "the address of an http or https proxy, such as http://proxy.example:3128",
+    next: `Correct ${variable}, unset it, or name the host in NO_PROXY.`,
+  });
+
+/** What the codes of Node's TLS mean to whoever reads them. */
+const certificateReason = (code: string) => {
+  switch (code) {
+    case "CERT_HAS_EXPIRED":
+      return "has expired";
+    case "CERT_NOT_YET_VALID":
+      return "is not valid yet";
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+    case "HOSTNAME_MISMATCH":
+      return "is for another host";
+    default:
+      return "is from an authority that this machine does not know";
+  }
+};
+
+export const untrusted = (host: string, code: string, cause: unknown) => {
+  const reason = certificateReason(code);
+  return new ClavisError("net.certificate", {
+    found: `the certificate of ${quoted(host)} ${reason} (${code})`,
+    expected: "a certificate that proves who answers",
+    next: /authority/.test(reason)
+      ? "If a mirror or proxy has an authority of its own, name its certificate in NODE_EXTRA_CA_CERTS=FILE.pem."
+      : /expired|yet/.test(reason)
+        ? "Check this machine's clock; if it is right, tell whoever runs the server."
+        : "Check the address and HF_ENDPOINT; another server may be answering in its place.",
+    cause,
+  });
+};
 
 export const brokenOff = (host: string, done: number, all: number, cause?: unknown) =>
   new ClavisError("net.broken", {
@@ -130,14 +190,14 @@ export const stalled = (host: string, ms: number) =>
 
 export const badEndpoint = (text: string) =>
   new ClavisError("net.endpoint", {
-    found: `HF_ENDPOINT is ${quoted(text)}`,
-    expected: "an http or https address",
+    found: `HF_ENDPOINT is ${quoted(withoutUser(text))}`,
+    expected: "an http or https address without a user name or password",
     next: "Set HF_ENDPOINT to such an address, or unset it.",
   });
 
 export const badRedirect = (host: string, target: string) =>
   new ClavisError("net.redirect", {
-    found: `${quoted(host)} sends on to ${quoted(target)}`,
+    found: `${quoted(host)} sends on to ${quoted(withoutUser(target))}`,
     expected: "at most 10 redirects, to http or https addresses, and from https only to https",
     next: "Check the address; do not trust this server with a model.",
   });

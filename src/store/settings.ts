@@ -1,6 +1,7 @@
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { badEndpoint } from "./errors.ts";
+import { type ProxyVariables, proxyVariables } from "./proxy.ts";
 
 /** Where models come from and where they are kept, as the environment says. */
 export interface Settings {
@@ -13,13 +14,14 @@ export interface Settings {
   readonly hubFolder: string;
   /** Ours: files from other addresses, and what is remembered of files. */
   readonly ownFolder: string;
+  readonly proxies: ProxyVariables;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Reads HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HF_HUB_CACHE, HF_HOME and XDG_CACHE_HOME with the meanings and
- * the order that huggingface_hub gives them. A token may also be in the file `token` of HF_HOME, where
+ * the order that huggingface_hub gives them, and the variables of proxies. A token may also be in the file `token` of HF_HOME, where
  * `hf auth login` puts it.
  *
  * @param readToken  gives the text of a token file, or nothing where there is none
@@ -38,6 +40,7 @@ export function settingsFrom(
     offline: /^(1|true|yes|on)$/i.test(set("HF_HUB_OFFLINE") ?? ""),
     hubFolder: tilde(set("HF_HUB_CACHE") ?? set("HUGGINGFACE_HUB_CACHE")) ?? join(hfHome, "hub"),
     ownFolder: join(cache, "clavis"),
+    proxies: proxyVariables(environment),
   };
 }
 

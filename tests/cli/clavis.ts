@@ -37,7 +37,8 @@ export interface RunOptions {
   readonly input?: string | Uint8Array | null;
   /** A path that stdout is written to. */
   readonly stdoutTo?: string;
-  readonly env?: Readonly<Record<string, string>>;
+  /** Added to the variables of this process; undefined takes one away. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Called as soon as the process runs. */
   readonly started?: (child: ChildProcess) => void;
 }

@@ -14,6 +14,8 @@ export interface CertificateOptions {
   /** Bits of key usage from the first (0x80: digital signature, 0x04: certificates); undefined: not said. */
   readonly keyUsage?: number;
   readonly codeSigning?: boolean;
+  /** Hosts that a server's certificate is for. */
+  readonly hosts?: readonly string[];
   /** A critical extension that nobody knows. */
   readonly unknownCritical?: boolean;
   /** What the issuer signs over; default sha256. */
@@ -72,6 +74,10 @@ export function certificate(options: CertificateOptions): Certificate {
   if (codeSigning) {
     const purpose = sequence(id(0x2b, 6, 1, 5, 5, 7, 3, 3));
     extensions.push(extension([0x55, 0x1d, 0x25], false, purpose));
+  }
+  if (options.hosts) {
+    const names = options.hosts.map((host) => der(0x82, Buffer.from(host)));
+    extensions.push(extension([0x55, 0x1d, 0x11], false, sequence(...names)));
   }
   if (unknownCritical) extensions.push(extension([0x2a, 0x03, 0x04], true, yes));
   const body = sequence(

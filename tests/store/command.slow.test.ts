@@ -1,6 +1,4 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { createServer } from "node:http";
-import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { clavis, describeBuilt, describeTerminal, Terminal } from "../cli/clavis.ts";
@@ -129,38 +127,6 @@ describeBuilt("models by name", () => {
     const downloaded = both.map(({ stdout }) => JSON.parse(stdout).downloaded_bytes);
     expect(downloaded.sort((a, b) => a - b)).toEqual([0, stories.length]);
     expect(both.map(({ stderr }) => stderr).join("")).toContain("is being downloaded by another process");
-  });
-
-  test("the proxy that the environment names is used, but not for hosts of NO_PROXY", async () => {
-    const asked: string[] = [];
-    const proxy = createServer();
-    // Wherever a tunnel should lead, it leads to the hub.
-    proxy.on("connect", (request, socket) => {
-      asked.push(request.url!);
-      const tunnel = connect(Number(new URL(hub.endpoint).port), "127.0.0.1", () => {
-        socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
-        tunnel.pipe(socket).pipe(tunnel);
-      });
-      for (const one of [tunnel, socket]) one.on("error", () => {});
-    });
-    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
-    const address = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
-    const env = { ...environmentOf(hub, emptyFolder()), HTTP_PROXY: address, http_proxy: address };
-    try {
-      // The hub and the other host differ in their ports; through this proxy both are the hub.
-      hub.redirects = false;
-      const through = await clavis(["pull", "org/stories-GGUF"], {
-        env: { ...env, HF_ENDPOINT: "http://hub.invalid:80", NO_PROXY: "", no_proxy: "" },
-      });
-      expect(through.stderr).toContain("downloaded");
-      expect(new Set(asked)).toEqual(new Set(["hub.invalid:80"]));
-      asked.length = 0;
-      expect((await clavis(["pull", "org/stories-GGUF"], { env })).code).toBe(0);
-      expect(asked).toEqual([]);
-    } finally {
-      hub.redirects = true;
-      proxy.close();
-    }
   });
 
   test("what is not there is an error that says so", async () => {

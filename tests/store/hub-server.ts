@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { Server as TlsServer } from "node:tls";
 
 /** What goes wrong with one answer. */
 export type Fault =
@@ -42,6 +44,12 @@ export interface HubFileSpec {
   readonly headers?: Readonly<Record<string, string | undefined>>;
 }
 
+/** A certificate and its key, in PEM. */
+export interface Tls {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /**
  * A server on the loopback interface that answers as the Hugging Face hub does: file lists, HEAD with
  * X-Repo-Commit, X-Linked-Etag and X-Linked-Size, and a redirect to another host, where the bytes are served by
@@ -60,14 +68,17 @@ export class HubServer {
   #hub!: Server;
   #bytes!: Server;
 
-  static async start(): Promise<HubServer> {
+  /** Over https, under the name `localhost`, where certificates are given for the hub and the other host. */
+  static async start(tls: { readonly hub?: Tls; readonly bytes?: Tls } = {}): Promise<HubServer> {
     const server = new HubServer();
     const answer = (isHub: boolean) => (request: IncomingMessage, response: ServerResponse) => {
       response.on("error", () => {});
       server.#answer(request, response, isHub);
     };
-    server.#hub = createServer(answer(true));
-    server.#bytes = createServer(answer(false));
+    const serve = (isHub: boolean, own: Tls | undefined) =>
+      own ? createTlsServer({ ...own }, answer(isHub)) : createServer(answer(isHub));
+    server.#hub = serve(true, tls.hub);
+    server.#bytes = serve(false, tls.bytes);
     for (const one of [server.#hub, server.#bytes])
       await new Promise<void>((resolve) => one.listen(0, "127.0.0.1", resolve));
     return server;
@@ -202,6 +213,9 @@ function sendBytes(
   response.end(body);
 }
 
-const origin = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+function origin(server: Server): string {
+  const { port } = server.address() as AddressInfo;
+  return server instanceof TlsServer ? `https://localhost:${port}` : `http://127.0.0.1:${port}`;
+}
 
 export const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");

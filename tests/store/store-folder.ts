@@ -17,9 +17,6 @@ export const impatient: Patience = {
   stallBytes: 64,
 };
 
-// The loopback interface is never asked through a proxy, whatever this machine is set to.
-process.env.NO_PROXY = process.env.no_proxy = "127.0.0.1";
-
 const folders: string[] = [];
 afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
@@ -32,13 +29,14 @@ export function emptyFolder(): string {
   return folder;
 }
 
-/** The variables of a process that uses a server and a folder, and no proxy. */
+/** The variables of a process that uses a server and a folder, and no proxy, whatever this machine is set to. */
 export function environmentOf(hub: HubServer, folder: string): Record<string, string> {
   return {
     HF_ENDPOINT: hub.endpoint,
     HF_HOME: join(folder, "hf"),
     XDG_CACHE_HOME: folder,
-    NO_PROXY: "127.0.0.1",
+    NO_PROXY: "127.0.0.1,localhost",
+    no_proxy: "127.0.0.1,localhost",
   };
 }
 
