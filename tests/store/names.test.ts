@@ -79,12 +79,37 @@ describe("names", () => {
     expect(["Hello", "note:this", "constructor", "__proto__", ""].map(isModelName)).not.toContain(true);
   });
 
-  test("every well-known name has a repository and a quantisation that can be asked for", () => {
+  test("every well-known name can be typed, and has a repository and a quantisation that can be asked for", () => {
     for (const [name, { repo, quant }] of Object.entries(knownModels)) {
-      expect(name).toMatch(/^[a-z0-9.]+:[a-z0-9.-]+$/);
-      expect(parseLocalName(repo)).toMatchObject({ kind: "hub", repo });
-      expect(quantOf(`x-${quant}.gguf`)).toBe(quant);
+      expect(name).toMatch(/^[a-z][a-z0-9.-]*:[a-z0-9.-]+$/);
+      expect(isModelName(name)).toBe(true);
+      expect(parseLocalName(name)).toMatchObject({ kind: "hub", repo, revision: "main", preferred: quant });
+      expect(parseLocalName(`${repo}:${quant}`)).toMatchObject({ kind: "hub", repo, quant });
+      expect(repo).toMatch(/-GGUF$/);
+      // It is taken where it is there, and the order of preference knows it where it is the only one.
+      const [one, other] = [`x-${quant}.gguf`, "x-Q2_K.gguf"].map((path) => ({ path, size: 1 }));
+      expect(chooseFiles(repo, [other, one], { preferred: quant }).files).toEqual([one]);
+      expect(chooseFiles(repo, [other, one], {}).files).toEqual([one]);
     }
+    const repos = Object.values(knownModels).map(({ repo }) => repo.toLowerCase());
+    expect(new Set(repos).size).toBe(repos.length);
+  });
+
+  test("a family's name stands for its first entry, smallest first where that is useful", () => {
+    const first = ["qwen3", "llama3.2", "gemma3", "smollm2", "deepseek-r1", "mistral", "phi4-mini"].map(
+      (family) => (parseLocalName(family) as { repo: string }).repo,
+    );
+    expect(first).toEqual(
+      [
+        "qwen3:0.6b",
+        "llama3.2:1b",
+        "gemma3:1b",
+        "smollm2:360m",
+        "deepseek-r1:1.5b",
+        "mistral:7b",
+        "phi4-mini:3.8b",
+      ].map((name) => knownModels[name].repo),
+    );
   });
 
   test("paths that could leave their folder on some system are not safe", () => {
