@@ -1,5 +1,4 @@
 import { type Gguf, openGguf } from "./bytes/gguf.ts";
-import { openModelFiles } from "./bytes/node-file.ts";
 import { type ByteSource, blobSource, bufferSource } from "./bytes/source.ts";
 import type { Device, DeviceDescription } from "./devices/device.ts";
 import { nativeDevice } from "./devices/native/device.ts";
@@ -16,10 +15,10 @@ import {
   type LoadOptions as ModelOptions,
 } from "./model.ts";
 import { type PermitOptions, permitted } from "./protect/node-permit.ts";
+import { openLocal } from "./store/open-local.ts";
 import type { PullEvent } from "./store/options.ts";
-import { resolveOrPull } from "./store/pull.ts";
+import { pull } from "./store/pull.ts";
 import { openRemote } from "./store/remote-source.ts";
-import { resolve } from "./store/resolve.ts";
 
 export type { ByteSource } from "./bytes/source.ts";
 export type { TensorType } from "./bytes/types.ts";
@@ -60,7 +59,10 @@ export interface LoadOptions extends ModelOptions, PermitOptions {
   readonly pull?: boolean;
   /** Told how a download goes, and how far a digest is computed. */
   readonly onPull?: (event: PullEvent) => void;
-  /** Compare the file's digest with the hub's again, even if that was done before. */
+  /**
+   * Compare a downloaded file with the digest that it came with, even if that was done before, and what loading
+   * reads with what was compared.
+   */
   readonly verify?: boolean;
 }
 
@@ -125,11 +127,14 @@ async function open(
   const name = String(source);
   const { signal, verify, onPull: onEvent } = options;
   try {
-    const find = options.pull ? resolveOrPull : resolve;
-    return await openModelFiles((await find(name, { signal, verify, onEvent })).path);
+    return await openLocal(name, { signal, verify, onEvent });
   } catch (error) {
     const elsewhere = error instanceof ClavisError && error.code === "model.not_local";
-    if (!elsewhere || !options.remote) throw error;
-    return openRemote(name, { signal, onEvent });
+    if (elsewhere && options.pull) {
+      await pull(name, { signal, onEvent });
+      return openLocal(name, { signal, verify, onEvent });
+    }
+    if (elsewhere && options.remote) return openRemote(name, { signal, onEvent });
+    throw error;
   }
 }

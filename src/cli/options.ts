@@ -95,7 +95,7 @@ export function planOptions(command: Command): Command {
     .addOption(
       choiceOption("--kv <type>", "how keys and values are kept; q8 takes half the memory", ["f16", "q8"]),
     )
-    .option("--verify", "compare a downloaded model with its digest again");
+    .option("--verify", "compare a downloaded model with its digest again, and what is loaded with that");
 }
 
 /** How an answer is drawn. */

@@ -44,5 +44,5 @@ async function verifiedBy(policy: Policy, source: ByteSource, signal?: AbortSign
   const files = byPath(statement.resources);
   const resources = files.get(".") ?? files.get(basename(path));
   if (resources === undefined) throw fileNotCovered(basename(path), signature);
-  return verifiedSource(source, resources, statement.serialization, signal);
+  return verifiedSource(source, resources, statement.serialization, { signal });
 }

@@ -8,12 +8,15 @@ import type { Resource, Serialization } from "./statement.ts";
 const pieceBytes = 2 ** 20;
 const pieceDigestBytes = 32;
 
+export interface HashingOptions {
+  readonly signal?: AbortSignal;
+  /** Told bytes done of all. */
+  readonly progress?: (doneBytes: number, allBytes: number) => void;
+}
+
 /**
  * The same source after its bytes were found to be those that were signed. What is read from it later is
- * compared again, piece by piece, with what was hashed here: whoever changes the file in between, even
- * without a trace in its times, makes the read fail.
- *
- * Holds 32 bytes for each MiB of the file.
+ * compared with what was hashed here, as {@link hashedSource} says.
  *
  * @param resources  the signed digests of this one file, in order
  * @throws ClavisError `protect.file_changed` here; `protect.file_changing` from later reads
@@ -21,10 +24,29 @@ const pieceDigestBytes = 32;
 export async function verifiedSource(
   source: ByteSource,
   resources: readonly Resource[],
-  { hashType, shardBytes = Number.POSITIVE_INFINITY }: Serialization,
-  signal?: AbortSignal,
+  serialization: Serialization,
+  options?: HashingOptions,
 ): Promise<ByteSource> {
-  const { name, size } = source;
+  const { digests, hashed } = await hashedSource(source, serialization, options);
+  checkDigests(source.name, source.size, digests, resources, serialization.shardBytes);
+  return hashed;
+}
+
+/**
+ * The digests of a source, of the whole or of each shard, and the same source bound to the bytes that they are of.
+ * What is read from it later is compared again, piece by piece, with what was hashed here: whoever changes the
+ * file in between, even without a trace in its times, makes the read fail.
+ *
+ * Holds 32 bytes for each MiB of the file.
+ *
+ * @throws ClavisError `protect.file_changing` from later reads
+ */
+export async function hashedSource(
+  source: ByteSource,
+  { hashType, shardBytes = Number.POSITIVE_INFINITY }: Pick<Serialization, "hashType" | "shardBytes">,
+  { signal, progress }: HashingOptions = {},
+): Promise<{ digests: readonly string[]; hashed: ByteSource }> {
+  const { size } = source;
   const pieceDigests = Buffer.alloc(Math.ceil(size / pieceBytes) * pieceDigestBytes);
   const piece = Buffer.allocUnsafe(Math.min(pieceBytes, size));
   const digests: string[] = [];
@@ -34,6 +56,7 @@ export async function verifiedSource(
     signal?.throwIfAborted();
     const bytes = piece.subarray(0, Math.min(pieceBytes, size - start));
     await source.readInto(start, bytes);
+    progress?.(start + bytes.length, size);
     pieceDigest(bytes).copy(pieceDigests, (start / pieceBytes) * pieceDigestBytes);
     for (let done = 0; done < bytes.length; ) {
       const part = bytes.subarray(done, done + Math.min(shardLeft, bytes.length - done));
@@ -47,8 +70,7 @@ export async function verifiedSource(
     }
   }
   if (shardLeft === Number.POSITIVE_INFINITY || shardLeft < shardBytes) digests.push(shard.digest("hex"));
-  checkDigests(name, size, digests, resources, shardBytes);
-  return new VerifiedSource(source, pieceDigests);
+  return { digests, hashed: new HashedSource(source, pieceDigests) };
 }
 
 /** @throws ClavisError `protect.file_changed` unless digests and the places of shards are as signed */
@@ -71,7 +93,7 @@ export function checkDigests(
   }
 }
 
-class VerifiedSource implements ByteSource {
+class HashedSource implements ByteSource {
   readonly name: string;
   readonly path?: string;
   readonly size: number;

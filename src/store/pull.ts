@@ -16,7 +16,7 @@ import type { Pulled, StoreOptions } from "./options.ts";
 import type { NewHash } from "./partial.ts";
 import { chooseFiles } from "./quants.ts";
 import { checkDigest, digestNamed } from "./records.ts";
-import { findLocal, type LocalModel, resolve } from "./resolve.ts";
+import { findLocal } from "./resolve.ts";
 import { withRetries } from "./retry.ts";
 import { type Store, storeOf } from "./store.ts";
 import { isThere, readSource, urlFiles, writeSource } from "./url-cache.ts";
@@ -57,21 +57,6 @@ export async function pull(name: string, options: StoreOptions = {}): Promise<Pu
   } finally {
     await store.network.close();
   }
-}
-
-/**
- * Finds a model as {@link resolve} does; one that is not on this machine is downloaded.
- *
- * @throws ClavisError as resolve and pull
- */
-export async function resolveOrPull(name: string, options: StoreOptions = {}): Promise<LocalModel> {
-  try {
-    return await resolve(name, options);
-  } catch (error) {
-    if (!(error instanceof ClavisError) || error.code !== "model.not_local") throw error;
-  }
-  await pull(name, options);
-  return resolve(name, { ...options, verify: false });
 }
 
 async function checkSpace(tasks: readonly Task[], folder: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
+import type { Stats } from "node:fs";
 import { mkdir, open, readFile, realpath, rename, stat, unlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { damaged } from "./errors.ts";
@@ -18,6 +19,9 @@ interface Entry {
   readonly name?: string;
 }
 
+/** What tells a file from another, and from itself after a change, as `fs.stat` gives it. */
+export type FileState = Pick<Stats, "ino" | "size" | "mtimeMs">;
+
 const readBytes = 2 ** 20;
 
 export class Records {
@@ -27,21 +31,26 @@ export class Records {
     this.#file = join(ownFolder, "files.json");
   }
 
-  /** The digest of a file that was checked and has not changed since. */
-  async digestOf(path: string): Promise<string | undefined> {
+  /**
+   * The digest of a file that was checked and has not changed since.
+   *
+   * @param now  of the open file that is going to be used; default: of what has the path now
+   */
+  async digestOf(path: string, now?: FileState): Promise<string | undefined> {
     const entry = (await this.#read())[await realPath(path)];
-    const now = await stat(path).catch(() => undefined);
+    const state = now ?? (await stat(path).catch(() => undefined));
     const same =
-      now !== undefined &&
+      state !== undefined &&
       entry?.sha256 !== undefined &&
-      entry.inode === now.ino &&
-      entry.size === now.size &&
-      entry.mtimeMs === now.mtimeMs;
+      entry.inode === state.ino &&
+      entry.size === state.size &&
+      entry.mtimeMs === state.mtimeMs;
     return same ? entry.sha256 : undefined;
   }
 
-  async rememberDigest(path: string, sha256: string): Promise<void> {
-    const { ino: inode, size, mtimeMs } = await stat(path);
+  /** @param checked  of the file whose bytes had this digest; default: of what has the path now */
+  async rememberDigest(path: string, sha256: string, checked?: FileState): Promise<void> {
+    const { ino: inode, size, mtimeMs } = checked ?? (await stat(path));
     await this.#change(path, { inode, size, mtimeMs, sha256 });
   }
 

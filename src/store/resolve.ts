@@ -96,10 +96,15 @@ async function findCached(
   return undefined;
 }
 
+/** The sha256 that a downloaded file had when it came; nothing for files of one's own. */
+export async function expectedDigest(name: ModelName, blob: string): Promise<string | undefined> {
+  if (name.kind === "hub") return digestNamed(blob);
+  return name.kind === "url" ? (await readSource(blob))?.sha256 : undefined;
+}
+
 async function checkFiles(store: Store, name: ModelName, { blobs, paths }: Found): Promise<void> {
-  if (name.kind !== "hub" && name.kind !== "url") return;
   for (const [i, blob] of blobs.entries()) {
-    const expected = name.kind === "hub" ? digestNamed(blob) : (await readSource(blob))?.sha256;
+    const expected = await expectedDigest(name, blob);
     if (expected === undefined) continue;
     await checkDigest(store.records, blob, expected, {
       again: store.verify,

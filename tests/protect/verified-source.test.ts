@@ -126,6 +126,8 @@ describe("a verified source", () => {
 
   test("stops where it is aborted", async () => {
     const signal = AbortSignal.abort(new Error("enough"));
-    await expect(verifiedSource(bufferSource(content), resources, whole, signal)).rejects.toThrow("enough");
+    await expect(verifiedSource(bufferSource(content), resources, whole, { signal })).rejects.toThrow(
+      "enough",
+    );
   });
 });
