@@ -2,9 +2,10 @@ import type { Plan } from "../../plan/plan.ts";
 import { type Device, type DeviceDescription, type ProgramOptions, packedType } from "../device.ts";
 import { text } from "../errors.ts";
 import { kernelNames } from "../kernel-names.ts";
+import { defaultThreads } from "../node-cores.ts";
 import type { Addon } from "./addon.ts";
 import { unavailable } from "./errors.ts";
-import { defaultThreads, levelOfEnvironment, loadAddon, mostThreads } from "./node-addon.ts";
+import { levelOfEnvironment, loadAddon, mostThreads } from "./node-addon.ts";
 import { startProgram } from "./program.ts";
 
 export interface NativeDeviceOptions {
@@ -13,7 +14,7 @@ export interface NativeDeviceOptions {
    * Default: $CLAVIS_CPU, or whatever the processor has.
    */
   readonly level?: string;
-  /** Threads unless a program asks for another number. Default: one per core. */
+  /** Threads unless a program asks for another number. Default: one per core, fewer under a quota. */
   readonly threads?: number;
 }
 
@@ -34,7 +35,7 @@ export function nativeDevice(options: NativeDeviceOptions = {}): Device {
     }
     return loaded;
   };
-  const threads = (wish = options.threads ?? defaultThreads()) =>
+  const threads = (wish = options.threads ?? defaultThreads(mostThreads)) =>
     Math.min(mostThreads, Math.max(1, Math.floor(wish) || 1));
 
   return {

@@ -1,6 +1,5 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import type { Addon } from "./addon.ts";
 
@@ -26,18 +25,3 @@ export const levelOfEnvironment = (): string | undefined => process.env.CLAVIS_C
 
 /** As many as threads.h has. */
 export const mostThreads = 64;
-
-/** One thread per core: a second one on the same core only takes turns with the first. */
-export function defaultThreads(): number {
-  const logical = availableParallelism();
-  return Math.max(1, Math.min(mostThreads, hasSiblings() ? Math.ceil(logical / 2) : logical));
-}
-
-/** Whether two logical processors share a core (Linux tells). */
-function hasSiblings(): boolean {
-  try {
-    return readFileSync("/sys/devices/system/cpu/smt/active", "latin1").trim() === "1";
-  } catch {
-    return false;
-  }
-}

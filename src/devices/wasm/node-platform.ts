@@ -1,9 +1,8 @@
-import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
+import { defaultThreads } from "../node-cores.ts";
 import type { WasmPlatform } from "./platform.ts";
 import { workerMain } from "./worker.ts";
 
@@ -30,10 +29,7 @@ export const nodePlatform: WasmPlatform = {
 
   threads: () => ({ available: true }),
 
-  defaultThreads() {
-    const cores = availableParallelism();
-    return Math.max(1, Math.min(mostThreads, hasSiblings() ? Math.ceil(cores / 2) : cores));
-  },
+  defaultThreads: () => defaultThreads(mostThreads),
 
   startWorker(start) {
     const source = `const { parentPort, workerData } = require("node:worker_threads");
@@ -62,12 +58,3 @@ export const nodePlatform: WasmPlatform = {
     };
   },
 };
-
-/** Whether two logical processors share a core (Linux tells); a second thread per core only takes turns here. */
-function hasSiblings(): boolean {
-  try {
-    return readFileSync("/sys/devices/system/cpu/smt/active", "latin1").trim() === "1";
-  } catch {
-    return false;
-  }
-}
