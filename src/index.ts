@@ -1,7 +1,9 @@
+import { cpus } from "node:os";
 import { type Gguf, openGguf } from "./bytes/gguf.ts";
 import { type ByteSource, blobSource, bufferSource } from "./bytes/source.ts";
-import type { Device, DeviceDescription } from "./devices/device.ts";
+import type { Device, DeviceDescription, DeviceMeasurement, DeviceName } from "./devices/device.ts";
 import { nativeDevice } from "./devices/native/device.ts";
+import { usableCores } from "./devices/node-cores.ts";
 import { reference } from "./devices/reference/device.ts";
 import { wasmDevice } from "./devices/wasm/device.ts";
 import { nodePlatform } from "./devices/wasm/node-platform.ts";
@@ -22,7 +24,7 @@ import { openRemote } from "./store/remote-source.ts";
 
 export type { ByteSource } from "./bytes/source.ts";
 export type { TensorType } from "./bytes/types.ts";
-export type { DeviceDescription, DeviceName } from "./devices/device.ts";
+export type { DeviceDescription, DeviceMeasurement, DeviceName } from "./devices/device.ts";
 export { ClavisError } from "./errors.ts";
 export type { DryOptions } from "./generate/dry.ts";
 export type { TokenLogprob } from "./generate/logprobs.ts";
@@ -74,7 +76,8 @@ export interface InspectOptions {
 }
 
 /** Quickest first: "auto" takes the first that can run. */
-const devices: readonly Device[] = [nativeDevice(), wasmDevice(nodePlatform), reference];
+const native = nativeDevice();
+const devices: readonly Device[] = [native, wasmDevice(nodePlatform), reference];
 
 /**
  * Loads a model and makes it ready to answer.
@@ -103,6 +106,44 @@ export function explain(source: ModelSource, options?: LoadOptions): Promise<Exp
 /** Every device, whether it can run here, and with which kernels; quickest first. */
 export function describeDevices(): Promise<DeviceDescription[]> {
   return Promise.all(devices.map((device) => device.describe()));
+}
+
+/** What this machine has to compute with, and what its devices make of it. */
+export interface Machine {
+  /** The processor's own name. */
+  readonly processor: string;
+  /**
+   * Instruction sets that kernels make use of, beyond those that every processor of the family has, e.g.
+   * "AVX512-VNNI"; undefined where the native kernels, which ask, were not compiled.
+   */
+  readonly features?: readonly string[];
+  /** Logical processors, and cores they belong to, that this process may compute on. */
+  readonly logicalCores: number;
+  readonly physicalCores: number;
+  /** Processors' worth of time that its control group may take; undefined for any. */
+  readonly quota?: number;
+  /** Measurements by device; devices that are not here or cannot be measured (wasm, reference) are missing. */
+  readonly measured: Readonly<Partial<Record<DeviceName, DeviceMeasurement>>>;
+}
+
+/**
+ * Measures how fast this machine reads memory and multiplies: some 0.3 s of all its cores. Other work on it
+ * lowers the figures.
+ */
+export async function measureMachine(): Promise<Machine> {
+  const measured: Partial<Record<DeviceName, DeviceMeasurement>> = {};
+  for (const device of devices) {
+    if (device.measure && (await device.describe()).available) measured[device.name] = await device.measure();
+  }
+  const { logical, physical, quota } = usableCores();
+  const features = native.features();
+  return {
+    processor: cpus()[0]?.model.trim() ?? "unknown",
+    ...(features && { features }),
+    ...{ logicalCores: logical, physicalCores: physical },
+    ...(quota !== undefined && { quota }),
+    measured,
+  };
 }
 
 async function withHeader<T>(

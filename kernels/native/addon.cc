@@ -18,6 +18,7 @@
 #include "load.h"
 #include "matrix.h"
 #include "memory.h"
+#include "probe.h"
 #include "program.h"
 #include "rows.h"
 #include "tape.h"
@@ -305,6 +306,13 @@ class LoadTask final : public Task {
 
 CpuFeatures featuresFor(napi_env env, napi_value level) { return limitCpu(detectCpu(), text(env, level).c_str()); }
 
+/// Threads of the team for a wish.
+unsigned teamOf(size_t wish) {
+  const unsigned threads = Team::instance().grow(static_cast<unsigned>(std::min<size_t>(wish, Team::mostThreads)));
+  if (threads == 0) throw Refusal{"threads"};
+  return threads;
+}
+
 /// describe(level?): { level, matrix, rows, group }
 napi_value describe(napi_env env, napi_value* arguments) {
   const CpuFeatures features = featuresFor(env, arguments[0]);
@@ -316,6 +324,48 @@ napi_value describe(napi_env env, napi_value* arguments) {
   napi_set_named_property(env, result, "rows", string(env, selectRowKernels(features)->name));
   napi_set_named_property(env, result, "group", real(env, matrix->group));
   return result;
+}
+
+/// features(): names of what the processor has beyond its family's baseline
+napi_value features(napi_env env, napi_value*) {
+  const char* names[mostFeatureNames];
+  const size_t count = featureNames(detectCpu(), names);
+  napi_value result;
+  check(napi_create_array(env, &result), "array");
+  for (uint32_t i = 0; i < count; i++) check(napi_set_element(env, result, i, string(env, names[i])), "array");
+  return result;
+}
+
+class ProbeTask final : public TeamTask {
+ public:
+  ProbeTask(Environment& environment, const MatrixKernels& matrix, unsigned threads, double* result)
+      : TeamTask(environment, threads), probe_(matrix, threads), result_(result) {
+    if (!probe_.hasMemory()) throw Refusal{"memory"};
+  }
+  uint32_t advance(unsigned) override {
+    const uint32_t chunks = probe_.advance();
+    if (chunks == 0) {
+      result_[0] = probe_.bytesPerSecond();
+      result_[1] = probe_.operationsPerSecond();
+    }
+    return chunks;
+  }
+  void chunk(uint32_t chunk, unsigned thread) override { probe_.chunk(chunk, thread); }
+
+ private:
+  Probe probe_;
+  double* result_;
+};
+
+/// measure(level, threads, result): promise. Writes bytes read and operations done a second.
+napi_value measure(napi_env env, napi_value* arguments) {
+  const MatrixKernels* matrix = selectMatrixKernels(featuresFor(env, arguments[0]));
+  const unsigned threads = teamOf(count(env, arguments[1]));
+  const View<double> result = view<double>(env, arguments[2], napi_float64_array);
+  if (result.length < 2) throw Refusal{"result"};
+  auto task = std::make_unique<ProbeTask>(environmentOf(env), *matrix, threads, result.data);
+  task->hold(arguments[2]);
+  return Task::start(std::move(task));
 }
 
 /// packedBytes(level, format, rows, width): bytes, 0 for a format that is not packed
@@ -384,8 +434,7 @@ napi_value openProgram(napi_env env, napi_value* arguments) {
   const CpuFeatures features = featuresFor(env, property(env, options, "level"));
   program.matrix = selectMatrixKernels(features);
   program.rows = selectRowKernels(features);
-  program.threads = Team::instance().grow(static_cast<unsigned>(std::min<size_t>(get("threads"), Team::mostThreads)));
-  if (program.threads == 0) throw Refusal{"threads"};
+  program.threads = teamOf(get("threads"));
   held->tape = words(env, property(env, options, "tape"));
   layOutWeights(*held, view<double>(env, property(env, options, "weights"), napi_float64_array));
   held->logits = get("logits");
@@ -599,6 +648,8 @@ NAPI_MODULE_INIT() {
   napi_set_instance_data(env, environment, nullptr, nullptr);
   try {
     add<describe>(env, exports, "describe");
+    add<features>(env, exports, "features");
+    add<measure>(env, exports, "measure");
     add<packedBytes>(env, exports, "packedBytes");
     add<openProgram>(env, exports, "open");
     add<programBytes>(env, exports, "bytes");

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -86,6 +87,28 @@ CpuFeatures limitCpu(CpuFeatures f, const char* level) {
   if (toAvx2 || toAvxVnni) f.avx512 = f.avx512vnni = f.avx512bf16 = false;
   if (toAvx2 || toAvxVnni || is("avx512vnni")) f.amxInt8 = f.amxBf16 = false;
   return f;
+}
+
+size_t featureNames(const CpuFeatures& f, const char** names) {
+  const std::pair<bool, const char*> all[] = {
+      {f.ssse3, "SSSE3"},
+      {f.avx2, "AVX2"},
+      {f.avxvnni, "AVX-VNNI"},
+      {f.avx512, "AVX-512"},
+      {f.avx512vnni, "AVX512-VNNI"},
+      {f.avx512bf16, "AVX512-BF16"},
+      {f.amxInt8, "AMX-INT8"},
+      {f.amxBf16, "AMX-BF16"},
+      {f.neon, "NEON"},
+      {f.dotprod, "DotProd"},
+      {f.i8mm, "I8MM"},
+  };
+  static_assert(sizeof all / sizeof *all <= mostFeatureNames);
+  size_t count = 0;
+  for (const auto& [has, name] : all) {
+    if (has) names[count++] = name;
+  }
+  return count;
 }
 
 const char* levelName(const CpuFeatures& f) {

@@ -1,6 +1,8 @@
 // What this processor can do. One build serves every x86-64 and one every AArch64: kernels are chosen by these.
 #pragma once
 
+#include <cstddef>
+
 namespace clavis {
 
 /// Instruction sets beyond what every x86-64 (SSE2) or AArch64 (NEON) has; true only where the system saves
@@ -29,6 +31,13 @@ CpuFeatures detectCpu();
 /// above it. nullptr, "" or an unknown name takes nothing away. Tests set it by CLAVIS_CPU or per program. Where avxvnni
 /// is asked for and only avx512vnni is there, a twin of its kernels stands in for it.
 CpuFeatures limitCpu(CpuFeatures features, const char* level);
+
+/// What is there of the above, by the names of its instruction sets, least first.
+///
+/// @param names  room for `mostFeatureNames`
+/// @returns how many there are
+size_t featureNames(const CpuFeatures& features, const char** names);
+constexpr size_t mostFeatureNames = 16;
 
 /// The highest level whose features are all there, by its name.
 const char* levelName(const CpuFeatures& features);

@@ -57,12 +57,23 @@ export interface DeviceDescription {
   readonly threads: number;
 }
 
+/** How fast a device reads memory and multiplies on this machine; with all its threads. */
+export interface DeviceMeasurement {
+  readonly threads: number;
+  /** Bytes a second, of memory that no cache holds. Generating a token reads all weights. */
+  readonly readBytesPerSecond: number;
+  /** Multiplications and additions a second, counted apart, in products of Q8_0 weights that a cache holds. */
+  readonly integerOpsPerSecond: number;
+}
+
 /** What runs a tape. */
 export interface Device {
   readonly name: DeviceName;
   /** Prompt tokens worth computing in one step: enough to spread the reading of weights over. */
   readonly stepTokens: number;
   describe(): Promise<DeviceDescription>;
+  /** Measures what limits it, in a few tenths of a second; absent where that is not known how to. */
+  measure?(): Promise<DeviceMeasurement>;
   /** How it keeps a matrix of this type: the type itself where it computes in packed form, else what it expands to. */
   packedType(type: TensorType): TensorType;
   /** The kernel's name for each call of the tape, in order, for `clavis explain`. */

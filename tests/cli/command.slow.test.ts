@@ -412,6 +412,33 @@ describeBuilt("clavis", () => {
       expect((await clavis(["devices"])).stdout).toContain(`* ${chosen} is chosen`);
     });
 
+    test("devices says what the processor has and what was measured", async () => {
+      const { devices, ...machine } = JSON.parse((await clavis(["devices", "--json"])).stdout);
+      expect(machine).toMatchObject({
+        processor: expect.any(String),
+        processors: expect.any(Number),
+        memory_bytes: expect.any(Number),
+        free_memory_bytes: expect.any(Number),
+        node: process.version,
+      });
+      expect(machine.usable_cores).toBeGreaterThanOrEqual(1);
+      expect(machine.usable_processors).toBeGreaterThanOrEqual(machine.usable_cores);
+      expect(machine.processors).toBeGreaterThanOrEqual(machine.usable_processors);
+      expect(machine.quota === null || machine.quota > 0).toBe(true);
+      const text = (await clavis(["devices"])).stdout;
+      for (const { name, available, read_gb_s, integer_gops } of devices) {
+        if (name === "native" && available) {
+          expect(machine.features).toEqual([...new Set(machine.features)]);
+          expect(read_gb_s).toBeGreaterThan(0);
+          expect(integer_gops).toBeGreaterThan(0);
+          expect(text).toMatch(/native +[\d.]+ GB\/s +[\d.]+ GOPS/);
+        } else {
+          expect([read_gb_s, integer_gops]).toEqual([null, null]);
+        }
+      }
+      expect(text).toMatch(/^processors +\d+, of which \d+ may be used, on \d+ cores?/m);
+    });
+
     test("bench measures what was asked", async () => {
       const args = ["bench", "--prompt", "8", "--generate", "4", "--rounds", "3", "--threads", "1"];
       const figures = JSON.parse((await clavis([...args, "--json"])).stdout);

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { bufferSource } from "../../src/bytes/source.ts";
@@ -104,6 +105,59 @@ describeNative("native: steps", () => {
   test("an aborted load frees what it took", async () => {
     const options = { signal: AbortSignal.abort() };
     await expect(nativeDevice().program(smallPlan(), options)).rejects.toThrow(/abort/i);
+  });
+});
+
+describeNative("native: measurements", () => {
+  test.each([1, 2, 4])("with %d threads: figures that a machine can have", async (threads) => {
+    const device = nativeDevice({ threads });
+    const measured = await device.measure!();
+    expect(measured.threads).toBe(threads);
+    // From a slow phone to more than any memory and any matrix unit of one processor has.
+    expect(measured.readBytesPerSecond).toBeGreaterThan(1e8);
+    expect(measured.readBytesPerSecond).toBeLessThan(1e13);
+    expect(measured.integerOpsPerSecond).toBeGreaterThan(1e8);
+    // AMX: 16 · 16 · 64 products and as many sums in 16 cycles of 6 GHz; 64 cores.
+    expect(measured.integerOpsPerSecond).toBeLessThan(2 * 1024 * 6e9 * 64);
+  });
+
+  test("beside a program at work, whose results stay what they are", async () => {
+    const device = nativeDevice({ threads: 2 });
+    const program = await device.program(smallPlan());
+    const [measured, ...steps] = await Promise.all([
+      device.measure!(),
+      (async () => {
+        const rows: number[] = [];
+        for (let i = 0; i < 20; i++) rows.push((await program.run(batch()))[0]);
+        return rows;
+      })(),
+    ]);
+    expect(measured.readBytesPerSecond).toBeGreaterThan(1e8);
+    expect(steps[0]).toEqual(Array(20).fill(32));
+    await program.close();
+  });
+
+  test("the processor's instruction sets hold the level of the kernels", async () => {
+    const { kernels } = await nativeDevice().describe();
+    const names = nativeDevice()
+      .features()!
+      .map((name) => name.toLowerCase().replaceAll("-", ""));
+    if (kernels !== "baseline") expect(names.some((name) => name.startsWith(kernels))).toBe(true);
+    const flags = process.platform === "linux" ? readFileSync("/proc/cpuinfo", "latin1") : "";
+    if (process.arch !== "x64" || flags === "") return;
+    const system = (flag: string) => new RegExp(`^flags.*\\b${flag}\\b`, "m").test(flags);
+    for (const [name, flag] of [
+      ["ssse3", "ssse3"],
+      ["avx2", "avx2"],
+      ["avxvnni", "avx_vnni"],
+      ["avx512", "avx512dq"],
+      ["avx512vnni", "avx512_vnni"],
+      ["avx512bf16", "avx512_bf16"],
+      ["amxint8", "amx_int8"],
+      ["amxbf16", "amx_bf16"],
+    ]) {
+      expect(names.includes(name), name).toBe(system(flag));
+    }
   });
 });
 

@@ -4,6 +4,10 @@
  */
 export interface Addon {
   describe(level: string | undefined): KernelDescription;
+  /** What the processor has beyond its family's baseline, e.g. "AVX512-VNNI". */
+  features(): string[];
+  /** Writes bytes read and operations done a second by so many threads; takes a few tenths of a second. */
+  measure(level: string | undefined, threads: number, result: Float64Array): Promise<void>;
   /** Bytes of a packed matrix; 0 for a format (GGUF type number) that no kernel multiplies with. */
   packedBytes(level: string | undefined, format: number, rows: number, width: number): number;
   /** Makes room; weights are zero until they are set. @throws Error "memory", "threads" */

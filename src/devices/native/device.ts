@@ -1,10 +1,16 @@
 import type { Plan } from "../../plan/plan.ts";
-import { type Device, type DeviceDescription, type ProgramOptions, packedType } from "../device.ts";
+import {
+  type Device,
+  type DeviceDescription,
+  type DeviceMeasurement,
+  type ProgramOptions,
+  packedType,
+} from "../device.ts";
 import { text } from "../errors.ts";
 import { kernelNames } from "../kernel-names.ts";
 import { defaultThreads } from "../node-cores.ts";
 import type { Addon } from "./addon.ts";
-import { unavailable } from "./errors.ts";
+import { failed, unavailable } from "./errors.ts";
 import { levelOfEnvironment, loadAddon, mostThreads } from "./node-addon.ts";
 import { startProgram } from "./program.ts";
 
@@ -18,11 +24,16 @@ export interface NativeDeviceOptions {
   readonly threads?: number;
 }
 
+export interface NativeDevice extends Device {
+  /** What the processor has beyond its family's baseline, e.g. "AVX512-VNNI"; undefined without compiled kernels. */
+  features(): readonly string[] | undefined;
+}
+
 /**
  * The native device: kernels in C++, compiled where the package is installed. Fast and reproducible mode run the
  * same kernels: every one keeps to docs/numerics.md.
  */
-export function nativeDevice(options: NativeDeviceOptions = {}): Device {
+export function nativeDevice(options: NativeDeviceOptions = {}): NativeDevice {
   const level = options.level ?? levelOfEnvironment();
   let loaded: { addon: Addon } | { reason: string } | undefined;
   const load = () => {
@@ -53,6 +64,24 @@ export function nativeDevice(options: NativeDeviceOptions = {}): Device {
         return { ...base, available: false, reason, kernels };
       }
       return { ...base, available: true, kernels };
+    },
+
+    async measure(): Promise<DeviceMeasurement> {
+      const state = load();
+      if ("reason" in state) throw unavailable(state.reason);
+      const result = new Float64Array(2);
+      const used = threads();
+      try {
+        await state.addon.measure(level, used, result);
+      } catch (error) {
+        throw failed(error);
+      }
+      return { threads: used, readBytesPerSecond: result[0], integerOpsPerSecond: result[1] };
+    },
+
+    features() {
+      const state = load();
+      return "reason" in state ? undefined : state.addon.features();
     },
 
     packedType,
