@@ -25,6 +25,8 @@ export type { DryOptions } from "./generate/dry.ts";
 export type { TokenLogprob } from "./generate/logprobs.ts";
 export type { SamplingOptions } from "./generate/options.ts";
 export type { FinishReason, GenerateResult, GenerateStream, Piece, PieceLogprob } from "./generate/stream.ts";
+export type { Divergence } from "./measure/divergence.ts";
+export type { EvalOptions, Perplexity } from "./measure/perplexity.ts";
 export {
   type Explanation,
   type GenerateOptions,

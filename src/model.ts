@@ -6,6 +6,9 @@ import { ClavisError, grouped } from "./errors.ts";
 import { Engine } from "./generate/engine.ts";
 import type { GenerateRequest } from "./generate/request.ts";
 import type { GenerateStream } from "./generate/stream.ts";
+import { type Divergence, divergence } from "./measure/divergence.ts";
+import { otherVocabulary } from "./measure/errors.ts";
+import { type EvalOptions, type EvalText, type Perplexity, perplexity } from "./measure/perplexity.ts";
 import { buildGraph, modelParameters } from "./models/architecture.ts";
 import { architectures } from "./models/index.ts";
 import type { Parameters } from "./models/parameters.ts";
@@ -36,6 +39,11 @@ export interface LoadOptions {
   readonly memoryBudget?: number;
   /** Answers that may be written at the same time; further ones wait. Default 4. */
   readonly sequences?: number;
+  /**
+   * Tokens whose logits one step can give for one sequence, fewer where they would take more than 64 MiB. Answers
+   * need 1, the default; `perplexity` and `divergence` are quicker with 256.
+   */
+  readonly logitRows?: number;
   /** Told as weights are read: bytes done of all. */
   readonly progress?: (doneBytes: number, allBytes: number) => void;
   readonly signal?: AbortSignal;
@@ -83,6 +91,7 @@ export type GenerateOptions = Omit<GenerateRequest, "prompt">;
 
 const defaultBudget = 512 * 2 ** 20;
 const defaultSequences = 4;
+const logitsBudget = 64 * 2 ** 20;
 
 /** A model in memory: tokenizer, engine and device together. */
 export class Model implements AsyncDisposable {
@@ -180,6 +189,41 @@ export class Model implements AsyncDisposable {
     return this.#engine.logits(this.#ids(prompt), signal);
   }
 
+  /**
+   * How well the model expects a text, or token ids as they are: the lower the better. Comparable among models
+   * with the same tokenizer, for the same windows. Load the model with `logitRows: 256` for it.
+   *
+   * @throws ClavisError `eval.*` for options out of range, a text shorter than a window
+   */
+  perplexity(text: string | ArrayLike<number>, options?: EvalOptions): Promise<Perplexity> {
+    return perplexity(this.#engine, this.#evalText(text), options);
+  }
+
+  /**
+   * How far this model's expectations of a text are from those of another, its original.
+   *
+   * @throws ClavisError as {@link perplexity}; `eval.vocabulary` for models that see different tokens in the text
+   */
+  async divergence(
+    original: Model,
+    text: string | ArrayLike<number>,
+    options?: EvalOptions,
+  ): Promise<Divergence> {
+    const own = this.#evalText(text);
+    const theirs = original.#evalText(text);
+    const [size, originalSize] = [this.info.vocabulary, original.info.vocabulary];
+    if (size !== originalSize) {
+      throw otherVocabulary(
+        `logits of ${grouped(size)} tokens`,
+        `${grouped(originalSize)}, as the original has`,
+      );
+    }
+    if (own.bos !== theirs.bos || String(own.ids) !== String(theirs.ids)) {
+      throw otherVocabulary("other tokens in the same text", "a model with the original's tokenizer");
+    }
+    return divergence(this.#engine, original.#engine, own, options);
+  }
+
   /** The plan of a step, a line per kernel call: kernel, shapes, bytes of weights read. */
   explain(): string {
     return this.#explanation();
@@ -193,6 +237,12 @@ export class Model implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #evalText(text: string | ArrayLike<number>): EvalText {
+    const { tokenizer } = this;
+    const ids = typeof text === "string" ? tokenizer.encode(text) : Int32Array.from(text);
+    return { ids, bos: tokenizer.addsBos ? tokenizer.bos : undefined };
   }
 
   #ids(prompt: string | ArrayLike<number>): ArrayLike<number> {
@@ -289,14 +339,17 @@ async function planFor(
   device: Device,
   options: LoadOptions,
 ): Promise<{ plan: Plan; context: number }> {
-  const { contextLength: trained, layers, kvHeads, headWidth } = modelParameters(gguf, architectures);
+  const parameters = modelParameters(gguf, architectures);
+  const { contextLength: trained, layers, kvHeads, headWidth } = parameters;
   const {
     mode = "fast",
     kvType = "f16",
     memoryBudget = defaultBudget,
     sequences = defaultSequences,
+    logitRows = 1,
   } = options;
   checkCount("sequences", sequences, 256);
+  checkCount("logitRows", logitRows, 4096);
   checkCount("context", options.context ?? 1, trained);
   if (options.threads !== undefined) checkCount("threads", options.threads, 256);
   checkChoice("mode", mode, ["fast", "reproducible"]);
@@ -321,13 +374,15 @@ async function planFor(
     });
   }
   const graph = await buildGraph(gguf, architectures, context);
+  const tokens = Math.max(sequences, Math.min(device.stepTokens, pagesPerSequence * pagePositions));
+  const affordableRows = Math.max(1, Math.floor(logitsBudget / (4 * parameters.vocabulary)));
   const plan = makePlan(graph, {
     mode,
     kvType,
     pages: Math.min(affordable, pagesPerSequence * sequences),
     limits: {
-      tokens: Math.max(sequences, Math.min(device.stepTokens, pagesPerSequence * pagePositions)),
-      wanted: sequences,
+      tokens,
+      wanted: sequences - 1 + Math.min(logitRows, affordableRows, tokens),
       sequences,
       pagesPerSequence,
     },

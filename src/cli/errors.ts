@@ -16,7 +16,7 @@ export class OutputClosed extends Error {
 }
 
 /** Options whose range the model decides are checked by the library. */
-const wrongOption = /^(usage\.|load\.(context|threads|kv_type)$)/;
+const wrongOption = /^(usage\.|load\.(context|threads|kv_type)$|eval\.(context|stride)$)/;
 
 /** The exit code of the command for what it failed with. */
 export function exitCodeOf(error: unknown): number {
@@ -72,25 +72,25 @@ export const noTemplate = () =>
 
 // ---- stdin
 
-export const inputTooLong = (limitBytes: number) =>
+export const inputTooLong = (limitBytes: number, name = "stdin") =>
   new ClavisError("usage.input_size", {
-    found: `more than ${grouped(limitBytes)} bytes on stdin`,
+    found: `more than ${grouped(limitBytes)} bytes in ${name}`,
     expected: "at most that",
     next: "Give it in smaller parts.",
   });
 
-export const inputNotUtf8 = () =>
+export const inputNotUtf8 = (name = "stdin") =>
   new ClavisError("usage.utf8", {
-    found: "bytes on stdin that are not UTF-8",
+    found: `bytes in ${name} that are not UTF-8`,
     expected: "text in UTF-8",
     next: "Convert it first, for example with iconv -t utf-8.",
   });
 
-export const inputFailed = (reason: string, cause: unknown) =>
+export const inputFailed = (reason: string, cause: unknown, name = "stdin") =>
   new ClavisError("input.read", {
-    found: `stdin cannot be read: ${reason}`,
+    found: `${name} cannot be read: ${reason}`,
     expected: "a file, a pipe or a terminal",
-    next: "Check what the command's input comes from.",
+    next: "Check the path, or what the command's input comes from.",
     cause,
   });
 
@@ -118,4 +118,13 @@ export const benchTooLong = (prompt: number, generate: number, context: number) 
     found: `a prompt of ${grouped(prompt)} and an answer of ${grouped(generate)} tokens`,
     expected: `at most ${grouped(context)} together, the model's context`,
     next: "Choose a smaller --prompt or --generate.",
+  });
+
+// ---- eval
+
+export const noText = () =>
+  new ClavisError("usage.text", {
+    found: "no --text",
+    expected: "--text with the path of a text, or - for stdin",
+    next: "For example: clavis eval stories --text book.txt",
   });

@@ -1,4 +1,4 @@
-import { fstatSync } from "node:fs";
+import { createReadStream, fstatSync } from "node:fs";
 import { quoted } from "../errors.ts";
 import { inputFailed, inputJson, inputNotUtf8, inputTooLong } from "./errors.ts";
 
@@ -29,11 +29,38 @@ export interface ReadOptions {
  */
 export async function readText(options: ReadOptions = {}): Promise<string | undefined> {
   const bytes = await readBytes(options);
-  if (bytes === undefined) return undefined;
+  return bytes && decoded(bytes, "stdin");
+}
+
+/**
+ * All of a file as text; `-` is stdin.
+ *
+ * @throws ClavisError `usage.utf8`, `usage.input_size`, `input.read`; the signal's reason
+ */
+export async function readTextFile(path: string, signal?: AbortSignal): Promise<string> {
+  if (path === "-") return (await readText({ signal }))!;
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    // A stream, since the path may be a pipe.
+    for await (const chunk of createReadStream(path, { signal })) {
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size > limitBytes) break;
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw inputFailed((error as Error).message, error, quoted(path));
+  }
+  if (size > limitBytes) throw inputTooLong(limitBytes, quoted(path));
+  return decoded(Buffer.concat(chunks), quoted(path));
+}
+
+function decoded(bytes: Uint8Array, name: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw inputNotUtf8();
+    throw inputNotUtf8(name);
   }
 }
 

@@ -22,15 +22,16 @@ export function interruption(): AbortSignal {
 export async function openModel(
   source: string,
   flags: LoadFlags,
-  { signal, sequences = 1 }: { signal?: AbortSignal; sequences?: number } = {},
+  { signal, sequences = 1, logitRows }: { signal?: AbortSignal; sequences?: number; logitRows?: number } = {},
 ): Promise<Model> {
   const { load } = await import("../index.ts");
-  const progress = process.stderr.isTTY ? new Progress() : undefined;
+  const progress = process.stderr.isTTY ? new Progress("loading") : undefined;
   const display = new PullDisplay();
   try {
     return await load(source, {
       ...loadOptionsOf(flags),
       sequences,
+      logitRows,
       signal,
       pull: true,
       onPull: (event) => display.show(event),
@@ -71,10 +72,15 @@ export function answerOptionsOf(flags: AnswerFlags, signal?: AbortSignal): Gener
 const patienceMs = 400;
 const everyMs = 100;
 
-/** A line on the terminal that says how much of a model has been read. */
-class Progress {
+/** A line on the terminal that says how much of something that takes long has been done. */
+export class Progress {
+  private readonly label: string;
   private readonly start = performance.now();
   private last = 0;
+
+  constructor(label: string) {
+    this.label = label;
+  }
 
   show(done: number, all: number): void {
     const now = performance.now();
@@ -82,7 +88,7 @@ class Progress {
     this.last = now;
     const filled = Math.floor((done / all) * 20);
     const bar = "=".repeat(filled).padEnd(20);
-    process.stderr.write(`\rloading [${bar}] ${String(Math.floor((done / all) * 100)).padStart(3)} %`);
+    process.stderr.write(`\r${this.label} [${bar}] ${String(Math.floor((done / all) * 100)).padStart(3)} %`);
   }
 
   clear(): void {

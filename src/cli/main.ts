@@ -5,6 +5,7 @@ import { ClavisError } from "../errors.ts";
 import { addBench } from "./bench.ts";
 import { addDevices } from "./devices.ts";
 import { exitCodeOf, Interrupted, OutputClosed, wrongUsage } from "./errors.ts";
+import { addEval } from "./eval.ts";
 import { addExplain } from "./explain.ts";
 import { addInfo } from "./info.ts";
 import { addKeygen } from "./keygen.ts";
@@ -42,6 +43,7 @@ for (const add of [
   addLogits,
   addDevices,
   addBench,
+  addEval,
   addSign,
   addVerify,
   addKeygen,

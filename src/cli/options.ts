@@ -35,7 +35,7 @@ function rangeText({ least, most, whole, above }: Range): string {
 }
 
 /** An option that takes one of a few words, the first by default. */
-function choiceOption(flags: string, description: string, choices: readonly string[]): Option {
+export function choiceOption(flags: string, description: string, choices: readonly string[]): Option {
   const name = flags.split(" ")[0];
   // `choices` would report in words of its own.
   return new Option(flags, `${description} (${choices.join(", ")})`)
@@ -69,22 +69,23 @@ export interface LoadFlags extends CommonFlags {
   readonly verify?: boolean;
 }
 
-export function loadOptions(command: Command): Command {
-  return planOptions(command).option(
+export function loadOptions(command: Command, context?: Option): Command {
+  return planOptions(command, context).option(
     "--policy <file>",
     "which models may be loaded (CLAVIS_POLICY, ~/.config/clavis/policy.json)",
   );
 }
 
 /** What decides how a model runs, where it is not loaded. */
-export function planOptions(command: Command): Command {
+export function planOptions(
+  command: Command,
+  context = numberOption("--context <tokens>", "most tokens of prompt and answer together", {
+    least: 1,
+    whole: true,
+  }),
+): Command {
   return command
-    .addOption(
-      numberOption("--context <tokens>", "most tokens of prompt and answer together", {
-        least: 1,
-        whole: true,
-      }),
-    )
+    .addOption(context)
     .addOption(
       numberOption("--threads <count>", "threads to compute with", { least: 1, most: 256, whole: true }),
     )

@@ -5,7 +5,7 @@ import { Answer } from "./answer.ts";
 import { engineClosed, engineClosing, engineLimits } from "./errors.ts";
 import { PagePool } from "./pages.ts";
 import { checkPrompt, checkRequest, type GenerateRequest } from "./request.ts";
-import type { Reader, Sequence } from "./sequence.ts";
+import { firstWanted, type Reader, type Sequence } from "./sequence.ts";
 import type { GenerateStream } from "./stream.ts";
 
 export interface EngineOptions {
@@ -104,7 +104,30 @@ export class Engine {
    * @returns       [V] f32, the caller's own
    * @throws ClavisError as `generate`; `device.failed`
    */
-  logits(prompt: ArrayLike<number>, signal?: AbortSignal): Promise<Float32Array> {
+  async logits(prompt: ArrayLike<number>, signal?: AbortSignal): Promise<Float32Array> {
+    let last = new Float32Array();
+    const keep = (logits: Float32Array) => {
+      last = logits.slice();
+    };
+    await this.score(prompt, prompt.length - 1, keep, signal);
+    return last;
+  }
+
+  /**
+   * The logits after each token of a prompt from the one at `first` on. As many are computed in a step as the
+   * plan has rows of logits for, so few where it was made for answers alone.
+   *
+   * @param prompt  token ids, at least one and at most `contextLength`
+   * @param first   0 ≤ first < prompt.length
+   * @param onRow   called in order with [V] f32, a view that the next step overwrites, and the token's index
+   * @throws ClavisError as `generate`; `device.failed`; what `onRow` throws
+   */
+  score(
+    prompt: ArrayLike<number>,
+    first: number,
+    onRow: (logits: Float32Array, index: number) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.closed) throw engineClosed();
       signal?.throwIfAborted();
@@ -114,17 +137,23 @@ export class Engine {
         reject(signal!.reason);
       };
       signal?.addEventListener("abort", onAbort);
-      const sequence = this.enqueue(prompt, {
-        take: (logits) => {
-          signal?.removeEventListener("abort", onAbort);
-          resolve(logits.slice());
-          return undefined;
+      const sequence = this.enqueue(
+        prompt,
+        {
+          pass: onRow,
+          take: (logits, tokens) => {
+            onRow(logits, tokens.length - 1);
+            signal?.removeEventListener("abort", onAbort);
+            resolve();
+            return undefined;
+          },
+          fail: (error) => {
+            signal?.removeEventListener("abort", onAbort);
+            reject(error);
+          },
         },
-        fail: (error) => {
-          signal?.removeEventListener("abort", onAbort);
-          reject(error);
-        },
-      });
+        first,
+      );
     });
   }
 
@@ -138,11 +167,12 @@ export class Engine {
     await this.loop;
   }
 
-  private enqueue(prompt: ArrayLike<number>, reader: Reader): Sequence {
+  private enqueue(prompt: ArrayLike<number>, reader: Reader, firstWanted?: number): Sequence {
     const sequence: Sequence = {
       reader,
       tokens: Array.from(prompt),
       computed: 0,
+      firstWanted,
       holding: this.pool.hold(),
       begun: false,
       ended: false,
@@ -186,14 +216,23 @@ export class Engine {
   private compose(): Part[] {
     const parts: Part[] = [];
     let room = this.limits.tokens;
+    // Every sequence has a row of logits; those that want more share what is left.
+    let spareRows = this.limits.wanted - this.capacity;
     const schedule = (sequence: Sequence) => {
       const { tokens, computed, holding } = sequence;
       const pending = tokens.length - computed;
       if (holding.pages.length * pagePositions === computed && !this.pool.extend(holding)) return;
-      const count = Math.min(pending, room, holding.pages.length * pagePositions - computed);
+      const unwanted = firstWanted(sequence) - computed;
+      const count = Math.min(
+        pending,
+        room,
+        holding.pages.length * pagePositions - computed,
+        unwanted + 1 + spareRows,
+      );
       if (count === 0) return;
       parts.push({ sequence, count });
       room -= count;
+      spareRows -= Math.max(0, count - unwanted - 1);
     };
     const generating = this.running.filter(({ tokens, computed }) => tokens.length - computed === 1);
     const reading = this.running.filter(({ tokens, computed }) => tokens.length - computed > 1);
@@ -216,13 +255,14 @@ export class Engine {
     if (sequence === undefined || this.running.length >= this.capacity) return undefined;
     const { tokens, holding } = sequence;
     const pages = Math.ceil(tokens.length / pagePositions);
-    // One token is always left to compute, because its logits are what is wanted.
-    const found = this.pool.find(tokens, tokens.length - 1);
+    // Tokens whose logits are wanted are computed, whatever the cache has of them.
+    const most = firstWanted(sequence);
+    const found = this.pool.find(tokens, most);
     // The running ones will each want a page soon; taking the last ones would send somebody back.
     const needed = pages - found.pages + this.running.length;
     if (this.pool.available - found.kept < needed) return undefined;
     this.waiting.shift();
-    sequence.computed = this.pool.reuse(holding, tokens, tokens.length - 1);
+    sequence.computed = this.pool.reuse(holding, tokens, most);
     while (holding.pages.length < pages) this.pool.extend(holding);
     this.running.push(sequence);
     if (!sequence.begun) sequence.reader.begin?.(sequence.computed);
@@ -249,8 +289,8 @@ export class Engine {
         positions[at] = sequence.computed + i;
         tokens[at] = sequence.tokens[positions[at]];
         slots[at] = slot;
+        if (positions[at] >= firstWanted(sequence)) wanted.push(at);
       }
-      if (sequence.computed + count === sequence.tokens.length) wanted.push(at - 1);
     }
     const pageTables = parts.map(({ sequence }) => Int32Array.from(sequence.holding.pages));
     return { tokens, positions, slots, pageTables, wanted: Int32Array.from(wanted) };
@@ -260,22 +300,37 @@ export class Engine {
   private advance(parts: readonly Part[], logits: Float32Array): void {
     let row = 0;
     for (const { sequence, count } of parts) {
+      const { tokens } = sequence;
+      const first = Math.max(firstWanted(sequence), sequence.computed);
       sequence.computed += count;
-      this.pool.index(sequence.holding, sequence.tokens, sequence.computed);
-      if (sequence.computed < sequence.tokens.length) continue;
-      const start = row++ * this.vocabulary;
-      if (sequence.ended) continue;
-      try {
-        const next = sequence.reader.take(logits.subarray(start, start + this.vocabulary), sequence.tokens);
-        if (next === undefined) sequence.ended = true;
-        else if (typeof next === "number") sequence.tokens.push(next);
-        else {
-          this.running = this.running.filter((other) => other !== sequence);
-          this.restart(sequence, next);
+      this.pool.index(sequence.holding, tokens, sequence.computed);
+      for (let index = first; index < sequence.computed; index++) {
+        const start = row++ * this.vocabulary;
+        if (sequence.ended) continue;
+        try {
+          this.hand(sequence, logits.subarray(start, start + this.vocabulary), index);
+        } catch (error) {
+          this.fail(sequence, error);
         }
-      } catch (error) {
-        this.fail(sequence, error);
       }
+    }
+  }
+
+  /** Hands the logits after a token to the sequence's reader, and does what it asks for. */
+  private hand(sequence: Sequence, logits: Float32Array, index: number): void {
+    const { reader, tokens } = sequence;
+    if (index < tokens.length - 1) {
+      reader.pass?.(logits, index);
+      // It need not be computed again, should the sequence be sent back.
+      sequence.firstWanted = index + 1;
+      return;
+    }
+    const next = reader.take(logits, tokens);
+    if (next === undefined) sequence.ended = true;
+    else if (typeof next === "number") tokens.push(next);
+    else {
+      this.running = this.running.filter((other) => other !== sequence);
+      this.restart(sequence, next);
     }
   }
 

@@ -27,6 +27,8 @@ export interface Tokenizer {
   readonly vocabularySize: number;
   readonly bos?: number;
   readonly eos?: number;
+  /** Whether the model's texts begin with bos. */
+  readonly addsBos: boolean;
   /** Every token that ends an answer: eos, end of turn, end of message. */
   readonly endTokens: ReadonlySet<number>;
   /** Whether encoding puts a space before the text, which decoding takes away again. */
@@ -102,6 +104,7 @@ class VocabularyTokenizer implements Tokenizer {
   readonly vocabularySize: number;
   readonly bos?: number;
   readonly eos?: number;
+  readonly addsBos: boolean;
   readonly endTokens: ReadonlySet<number>;
   readonly addsSpacePrefix: boolean;
   private readonly vocabulary: Vocabulary;
@@ -109,7 +112,6 @@ class VocabularyTokenizer implements Tokenizer {
   private readonly specialTokens: SpecialTokens;
   /** Tokens that swallow the white space after them. */
   private readonly swallowing: ReadonlySet<number>;
-  private readonly addsBos: boolean;
   private readonly addsEos: boolean;
   private readonly addsSeparator: boolean;
   /** Bytes of the tokens asked for so far. */
@@ -126,7 +128,8 @@ class VocabularyTokenizer implements Tokenizer {
     this.family = family;
     this.specialTokens = new SpecialTokens(vocabulary);
     this.swallowing = swallowingTokens(vocabulary, family, metadata);
-    this.addsBos = metadata.optionalBoolean("tokenizer.ggml.add_bos_token") ?? family.addsBos;
+    const wantsBos = metadata.optionalBoolean("tokenizer.ggml.add_bos_token") ?? family.addsBos;
+    this.addsBos = wantsBos && this.bos !== undefined;
     this.addsEos = metadata.optionalBoolean("tokenizer.ggml.add_eos_token") ?? family.addsEos;
     this.addsSeparator =
       metadata.optionalBoolean("tokenizer.ggml.add_sep_token") ?? family.kind === "wordpiece";
@@ -136,7 +139,7 @@ class VocabularyTokenizer implements Tokenizer {
     if (text.length > longestText) throw errors.textLength(text.length, longestText);
     const whole = text.replace(/\p{Surrogate}/gu, "\ufffd");
     const ids = new IdList();
-    if (addSpecial && this.addsBos && this.bos !== undefined) ids.push(this.bos);
+    if (addSpecial && this.addsBos) ids.push(this.bos!);
     let swallows = false;
     this.specialTokens.split(
       whole,

@@ -241,6 +241,9 @@ describeBuilt("clavis", () => {
         ["bench", "--prompt", "500", "--generate", "13"],
         ["usage.bench", "512"],
       ],
+      [["eval"], ["usage.text", "--text"]],
+      [["eval", "--text", "-"], ["usage.utf8", "stdin"], Uint8Array.of(0xc3, 0x28)],
+      [["eval", "--text", "-", "--context", "3"], ["--context", "at least 4"], "a"],
     ];
 
     const cases = wrong.map(([args, said, input = null], i) => ({
@@ -455,7 +458,7 @@ describeBuilt("clavis", () => {
       expect((await clavis(args)).stdout).toMatch(/^prompt of 8 +[\d.]+ +tokens\/s/m);
     });
 
-    test.each(["run", "info", "explain", "tokenize", "logits", "devices", "bench"])(
+    test.each(["run", "info", "explain", "tokenize", "logits", "devices", "bench", "eval"])(
       "clavis %s --help has examples",
       async (command) => {
         const { code, stdout } = await clavis([command, "--help"]);

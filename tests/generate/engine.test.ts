@@ -18,12 +18,20 @@ interface Setup {
   pages?: number;
   tokens?: number;
   sequences?: number;
+  wanted?: number;
   contextLength?: number;
   logits?: Logits;
 }
 
-function setUp({ pages = 64, tokens = 40, sequences = 4, contextLength = 512, logits }: Setup = {}) {
-  const limits = { tokens, sequences, wanted: sequences, pagesPerSequence: 16 };
+function setUp({
+  pages = 64,
+  tokens = 40,
+  sequences = 4,
+  wanted = sequences,
+  contextLength = 512,
+  logits,
+}: Setup = {}) {
+  const limits = { tokens, sequences, wanted, pagesPerSequence: 16 };
   const program = new HistoryProgram(pages, limits, logits);
   const plan = { limits, cache: { pages }, vocabulary };
   return { program, engine: new Engine({ program, plan, tokenizer, contextLength }) };
@@ -538,5 +546,88 @@ describe("logits", () => {
     await expect(engine.logits(promptOf(97))).rejects.toThrowError(
       expect.objectContaining({ code: "context.overflow", expected: "at most 96 for a context of 96" }),
     );
+  });
+});
+
+describe("scores: logits after every token", () => {
+  /** Scores a prompt and expects the logits of the plain loop, each once and in order. */
+  async function expectScored(engine: Engine, prompt: readonly number[], first: number): Promise<void> {
+    const rows: { index: number; logits: Float32Array }[] = [];
+    await engine.score(prompt, first, (logits, index) => rows.push({ index, logits: logits.slice() }));
+    expect(rows.map(({ index }) => index)).toEqual(
+      Array.from({ length: prompt.length - first }, (_, i) => first + i),
+    );
+    for (const { index, logits } of rows) expect(logits).toEqual(hashed(prompt.slice(0, index + 1)));
+  }
+
+  test.each([4, 5, 7, 40, 100])(
+    "from any token on, with room for %i rows in a step of 40",
+    async (wanted) => {
+      for (const length of [1, 2, 33, 40, 41, 96]) {
+        for (const first of [0, 1, length >> 1, length - 1].filter((index) => index < length)) {
+          const { engine } = setUp({ wanted });
+          await expectScored(engine, promptOf(length), first);
+        }
+      }
+    },
+  );
+
+  test("take no more steps than rows and tokens ask for", async () => {
+    const { engine, program } = setUp({ wanted: 3 + 16, sequences: 4, tokens: 40 });
+    await expectScored(engine, promptOf(64), 32);
+    // A sequence may have a row of its own and the 15 that four sequences leave.
+    expect(program.batches.map(({ tokens, wanted }) => [tokens.length, wanted.length])).toEqual([
+      [40, 8],
+      [16, 16],
+      [8, 8],
+    ]);
+  });
+
+  test("tokens whose logits are wanted are computed again, those before them found in the cache", async () => {
+    const { engine, program } = setUp({ wanted: 40 });
+    await expectScored(engine, promptOf(96), 70);
+    program.batches.length = 0;
+    await expectScored(engine, promptOf(96), 70);
+    expect(program.batches[0].positions[0]).toBe(64);
+    await expectScored(engine, promptOf(96), 0);
+  });
+
+  test.each([
+    ["room for all", 64],
+    ["too few pages, so that some are sent back", 9],
+  ])("beside answers, with %s", async (_, pages) => {
+    const { engine } = setUp({ pages, wanted: 12, contextLength: 256 });
+    const answers = [3, 20, 41].map(async (length, i) => {
+      const { tokens } = await collect(
+        engine.generate({ prompt: promptOf(length, i), maxTokens: 60, sampling: greedy }),
+      );
+      expect(tokens).toEqual(expectedGreedy(promptOf(length, i), 60));
+    });
+    const scores = [90, 100].map((length, i) => expectScored(engine, promptOf(length, i + 5), 10 * i));
+    await Promise.all([...answers, ...scores]);
+  });
+
+  test("an error of the reader, an abort and closing end them, and the pages come back", async () => {
+    const { engine, program } = setUp({ pages: 4, wanted: 8, contextLength: 128 });
+    const boom = new Error("boom");
+    const failing = engine.score(promptOf(100), 0, (_, index) => {
+      if (index === 20) throw boom;
+    });
+    await expect(failing).rejects.toBe(boom);
+    const controller = new AbortController();
+    const aborted = engine.score(
+      promptOf(100, 1),
+      0,
+      (_, index) => {
+        if (index === 20) controller.abort(boom);
+      },
+      controller.signal,
+    );
+    await expect(aborted).rejects.toBe(boom);
+    await expectScored(engine, promptOf(127, 2), 100);
+    program.beforeStep = () => void engine.close();
+    await expect(engine.score(promptOf(100, 3), 0, () => {})).rejects.toMatchObject({
+      code: "engine.closed",
+    });
   });
 });

@@ -16,6 +16,7 @@ export const tokenizer: Tokenizer = {
   vocabularySize: 30,
   bos,
   eos: end,
+  addsBos: false,
   endTokens: new Set([end]),
   addsSpacePrefix: false,
   encode: (text, options) =>
