@@ -1,5 +1,6 @@
-// Bundles src/browser.ts with all it imports into dist/browser/clavis.js, and lays the kernels beside it: a
-// folder that a page can be given as it is. Does nothing where that is newer than its sources.
+// Bundles src/browser.ts with all it imports into dist/browser/clavis.js, the worker of its store into
+// clavis-store.js, and lays the kernels beside them: a folder that a page can be given as it is. Does nothing
+// where that is newer than its sources.
 import {
   copyFileSync,
   existsSync,
@@ -16,7 +17,11 @@ import { rolldown } from "rolldown";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const kernels = join(root, "dist/kernels");
 const folder = join(root, "dist/browser");
-const bundle = join(folder, "clavis.js");
+/** The page's part is a module; the worker's is a script, which every browser can start from a Blob. */
+const bundles = [
+  { source: "src/browser.ts", file: "clavis.js", format: "esm" },
+  { source: "src/store/web-worker.ts", file: "clavis-store.js", format: "iife" },
+];
 
 const changed = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
 
@@ -25,7 +30,7 @@ export async function buildBrowser() {
   mkdirSync(folder, { recursive: true });
   const sources = readdirSync(join(root, "src"), { recursive: true }).map((name) => join(root, "src", name));
   const newest = Math.max(...[...sources, fileURLToPath(import.meta.url)].map(changed));
-  if (changed(bundle) <= newest) await bundleSources();
+  for (const bundle of bundles) if (changed(join(folder, bundle.file)) <= newest) await bundleSources(bundle);
   for (const name of readdirSync(kernels)) {
     if (!/^clavis-.*\.wasm$/.test(name)) continue;
     const [from, to] = [join(kernels, name), join(folder, name)];
@@ -33,24 +38,24 @@ export async function buildBrowser() {
   }
 }
 
-async function bundleSources() {
+async function bundleSources({ source, file, format }) {
   const build = await rolldown({
-    input: join(root, "src/browser.ts"),
+    input: join(root, source),
     platform: "browser",
     tsconfig: join(root, "tsconfig.json"),
     // A module of Node, or one that is not there, must fail the build and not the page.
     external: (id) => {
-      if (id.startsWith("node:")) throw new Error(`src/browser.ts leads to ${id}`);
+      if (id.startsWith("node:")) throw new Error(`${source} leads to ${id}`);
       return false;
     },
     onLog(level, log) {
       if (level === "warn") throw new Error(log.message);
     },
   });
-  const { output } = await build.generate({ format: "esm", sourcemap: false, minify: false });
+  const { output } = await build.generate({ format, sourcemap: false, minify: false });
   await build.close();
   if (output.length !== 1) throw new Error(`${output.length} files instead of one bundle`);
-  replace(bundle, (unfinished) => writeFileSync(unfinished, output[0].code));
+  replace(join(folder, file), (unfinished) => writeFileSync(unfinished, output[0].code));
 }
 
 /** Writes a file under another name first, so that nobody finds half of it. */

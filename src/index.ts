@@ -18,7 +18,7 @@ import {
 } from "./model.ts";
 import { type PermitOptions, permitted } from "./protect/node-permit.ts";
 import { openLocal } from "./store/open-local.ts";
-import type { PullEvent } from "./store/options.ts";
+import type { HubOptions, PullEvent, StoreOptions } from "./store/options.ts";
 import { pull } from "./store/pull.ts";
 import { openRemote } from "./store/remote-source.ts";
 
@@ -44,10 +44,19 @@ export type { KvType } from "./plan/plan.ts";
 export { generateKeys, type KeyPair } from "./protect/node-keygen.ts";
 export { type SignOptions, sign } from "./protect/node-sign.ts";
 export { type Trust, type Verified, type VerifyOptions, verify } from "./protect/node-verify.ts";
-export { type ListedModel, list, type Removed, remove } from "./store/list.ts";
-export type { CallOptions, PullEvent, Pulled, StoreOptions } from "./store/options.ts";
+export { list, remove } from "./store/list.ts";
+export type {
+  CallOptions,
+  HubOptions,
+  ListedModel,
+  LocalModel,
+  PullEvent,
+  Pulled,
+  Removed,
+  StoreOptions,
+} from "./store/options.ts";
 export { pull } from "./store/pull.ts";
-export { type LocalModel, resolve } from "./store/resolve.ts";
+export { resolve } from "./store/resolve.ts";
 export type { Message } from "./tokens/chat.ts";
 export type { DecodeOptions, EncodeOptions, Tokenizer } from "./tokens/tokenizer.ts";
 
@@ -58,7 +67,7 @@ export type { DecodeOptions, EncodeOptions, Tokenizer } from "./tokens/tokenizer
 export type ModelSource = string | URL | Blob | ArrayBuffer | Uint8Array;
 
 /** How a model is loaded. Whatever is left out has the default. */
-export interface LoadOptions extends ModelOptions, PermitOptions {
+export interface LoadOptions extends ModelOptions, PermitOptions, HubOptions {
   /** Download a model that is not on this machine. Default false: that is an error. */
   readonly pull?: boolean;
   /** Told how a download goes, and how far a digest is computed. */
@@ -70,7 +79,7 @@ export interface LoadOptions extends ModelOptions, PermitOptions {
   readonly verify?: boolean;
 }
 
-export interface InspectOptions {
+export interface InspectOptions extends HubOptions {
   /** Read the header of a model that is not on this machine from where it is. Default false. */
   readonly remote?: boolean;
   readonly onPull?: (event: PullEvent) => void;
@@ -163,21 +172,22 @@ async function withHeader<T>(
 
 async function open(
   source: ModelSource,
-  options: Pick<LoadOptions, "pull" | "onPull" | "verify" | "signal"> & InspectOptions,
+  options: Pick<LoadOptions, "pull" | "verify"> & InspectOptions,
 ): Promise<ByteSource[]> {
   if (source instanceof Blob) return [blobSource(source)];
   if (typeof source !== "string" && !(source instanceof URL)) return [bufferSource(source)];
   const name = String(source);
-  const { signal, verify, onPull: onEvent } = options;
+  const { signal, verify, endpoint, token, onPull: onEvent } = options;
+  const pulling: StoreOptions = { signal, endpoint, token, onEvent };
   try {
-    return await openLocal(name, { signal, verify, onEvent });
+    return await openLocal(name, { ...pulling, verify });
   } catch (error) {
     const elsewhere = error instanceof ClavisError && error.code === "model.not_local";
     if (elsewhere && options.pull) {
-      await pull(name, { signal, onEvent });
-      return openLocal(name, { signal, verify, onEvent });
+      await pull(name, pulling);
+      return openLocal(name, { ...pulling, verify });
     }
-    if (elsewhere && options.remote) return openRemote(name, { signal, onEvent });
+    if (elsewhere && options.remote) return openRemote(name, pulling);
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 import { partNames } from "../bytes/parts.ts";
-import { type Client, type Hub, refusal } from "./client.ts";
+import { type Answer, type Client, type Hub, refusal } from "./client.ts";
 import { badAnswer } from "./errors.ts";
 import { checkFileName } from "./names.ts";
 
@@ -51,12 +51,30 @@ export async function describeUrl(
   answer.discard();
   const { status } = answer;
   if (status !== 200 && status !== 206) throw refusal(answer, url.href, hub);
+  if (status === 206 && client.hidesHeaders && answer.header("content-range") === undefined)
+    return describeWhole(client, hub, url, signal);
   const told =
     status === 206
       ? /^bytes 0-0\/(\d+)$/.exec(answer.header("content-range") ?? "")?.[1]
       : answer.header("content-length");
-  const size = Number(told ?? Number.NaN);
-  if (!Number.isSafeInteger(size)) throw badAnswer(url.host, "no size of the file");
+  return descriptionOf(answer, Number(told ?? Number.NaN));
+}
+
+/** A page is not shown the Content-Range of a server that does not expose it, but always the length of a whole file. */
+async function describeWhole(
+  client: Client,
+  hub: Hub,
+  url: URL,
+  signal?: AbortSignal,
+): Promise<UrlDescription> {
+  const answer = await client.request(url, { signal });
+  answer.discard();
+  if (answer.status !== 200) throw refusal(answer, url.href, hub);
+  return descriptionOf(answer, Number(answer.header("content-length") ?? Number.NaN));
+}
+
+function descriptionOf(answer: Answer, size: number): UrlDescription {
+  if (!Number.isSafeInteger(size)) throw badAnswer(answer.url.host, "no size of the file");
   const etag = answer.header("etag");
   const version = etag ?? answer.header("last-modified");
   return { size, version, validator: etag?.startsWith('"') ? etag : undefined };

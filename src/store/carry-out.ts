@@ -19,6 +19,8 @@ export interface Task {
    * @param waiting  called while another does: who it is, and how far it has come, as far as that is known
    */
   lock(waiting: (pid?: number, doneBytes?: number) => void): Promise<Lock>;
+  /** Tells those who wait for it how far it has come, where they cannot see that. */
+  announce?(doneBytes: number): void;
   /** Whether the file is here, whole, and the one that the server has. */
   isCurrent(): Promise<boolean>;
   /** Called where it is: gives the model its name, if it has not got it, and returns its path. */
@@ -104,7 +106,10 @@ async function fetchFile(
         bytes = remote.size - doneBytes;
         tools.tell({ type: "resumed", file, doneBytes });
       },
-      onProgress: progress,
+      onProgress(doneBytes) {
+        progress(doneBytes);
+        task.announce?.(doneBytes);
+      },
       onRetry: (error, waitMs) => tools.tell({ type: "retry", file, error, waitMs }),
     };
     const sha256 = await download(remote, partial, options);

@@ -1,5 +1,5 @@
 import type { ClavisError } from "../errors.ts";
-import { badRedirect, forbidden, missing, refused, tooMany, unauthorized } from "./errors.ts";
+import { badEndpoint, badRedirect, forbidden, missing, refused, tooMany, unauthorized } from "./errors.ts";
 import { Passing } from "./retry.ts";
 
 // What a download needs of HTTP, whoever speaks it: Node's client or a browser's fetch.
@@ -12,6 +12,18 @@ export interface Hub {
   readonly token?: string;
 }
 
+/** @throws ClavisError `net.endpoint` for what is no address of a hub */
+export function endpointOf(text: string): URL {
+  let url: URL;
+  try {
+    url = new URL(text.replace(/\/+$/, ""));
+  } catch {
+    throw badEndpoint(text);
+  }
+  if (!/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "") throw badEndpoint(text);
+  return url;
+}
+
 /** Sends requests. */
 export interface Client {
   /**
@@ -22,6 +34,8 @@ export interface Client {
   request(url: URL, options?: RequestOptions): Promise<Answer>;
   /** Ends idle connections. */
   close(): Promise<void>;
+  /** Whether servers have to expose headers for them to be seen, as in a page. */
+  readonly hidesHeaders?: boolean;
 }
 
 /** An answer whose body has yet to be read: read it, or discard it. */

@@ -22,6 +22,8 @@ export interface Remote {
   readonly digest?: Digest;
   /** A strong validator that the server of the bytes itself gave, for If-Range. */
   readonly validator?: string;
+  /** In place of `validator` where a page may not send If-Range: whether an answer is of another version. */
+  isOther?(answer: Answer): boolean;
   /** Whether `location` is a link that ends after a while, as those of the hub do. */
   readonly linksEnd: boolean;
   /** Where the bytes are; `again` asks for a new link. */
@@ -265,7 +267,9 @@ class Download {
       if (answer.status === 206 && this.#ranges) {
         const asked = `bytes ${start}-${part.end - 1}/${size}`;
         const told = answer.header("content-range");
-        if (told !== asked && told !== asked.replace(/\d+$/, "*")) throw new NoRanges();
+        // A page may not be shown it; then the digest tells whether these were the bytes that were asked for.
+        const hidden = told === undefined && network.hidesHeaders && this.#remote.digest !== undefined;
+        if (!hidden && told !== asked && told !== asked.replace(/\d+$/, "*")) throw new NoRanges();
       } else if (answer.status === 200) {
         // An answer with the whole file serves as well where all of it was wanted.
         if (this.#ranges && (start > 0 || part.end < size)) throw new NoRanges();
@@ -274,6 +278,7 @@ class Download {
         if (validator !== undefined && (answer.header("etag") ?? validator) !== validator)
           throw changed(shown);
       } else throw this.#refused(answer, url);
+      if (this.#remote.isOther?.(answer)) throw changed(shown);
       await this.#receive(part, answer, watchdog);
     } catch (error) {
       if (this.#ending.signal.aborted || error instanceof Passing || error instanceof NoRanges) throw error;

@@ -27,6 +27,12 @@ const reasonOf = (cause: unknown): string => {
 /** An address without what is secret in it: user name, password, and the query that signs a link. */
 const withoutUser = (address: string) => address.replace(/\/\/.*@/, "//…@").replace(/\?.*/, "?…");
 
+/** Pages have no environment and no command: what variables are elsewhere are options there. */
+const inPage = globalThis.process?.versions?.node === undefined;
+const tokenName = inPage ? "the option token" : "HF_TOKEN";
+const endpointName = inPage ? "the option endpoint" : "HF_ENDPOINT";
+const pullIt = (name: string) => (inPage ? `pull(${JSON.stringify(name)})` : `\`clavis pull ${name}\``);
+
 // ---- names
 
 export const badName = (name: string, expected: string) =>
@@ -47,7 +53,7 @@ export const urlWithPassword = (host: string) =>
   new ClavisError("model.name", {
     found: `an address with a user name or password, at ${quoted(host)}`,
     expected: "an address without them, because names are shown and recorded",
-    next: "Leave them out; for the Hugging Face hub set HF_TOKEN.",
+    next: `Leave them out; for the Hugging Face hub set ${tokenName}.`,
   });
 
 export const notFound = (path: string, names: readonly string[]) =>
@@ -68,7 +74,7 @@ export const notLocal = (name: string) =>
   new ClavisError("model.not_local", {
     found: `${quoted(name)}, which has not been downloaded`,
     expected: "a model on this machine",
-    next: `Run \`clavis pull ${name}\`, or load it with the option pull.`,
+    next: `Run ${pullIt(name)}, or load it with the option pull.`,
   });
 
 export const noGgufFiles = (repo: string) =>
@@ -97,7 +103,7 @@ export const partsMissing = (repo: string, missing: readonly string[]) =>
   new ClavisError("model.parts_missing", {
     found: `${quoted(repo)} without ${several(missing, 3)}`,
     expected: "all parts of the split model",
-    next: "Run `clavis pull` for it; if the hub itself lacks them, ask whoever uploaded the model.",
+    next: "Pull it; if the hub itself lacks them, ask whoever uploaded the model.",
   });
 
 // ---- the network
@@ -113,7 +119,9 @@ export const unreachable = (host: string, cause: unknown) =>
   new ClavisError("net.unreachable", {
     found: `no answer from ${quoted(host)} (${reasonOf(cause)})`,
     expected: "a server that answers",
-    next: "Check the network and HF_ENDPOINT; behind a proxy set HTTPS_PROXY.",
+    next: inPage
+      ? "Check the address and the network; a server of another origin must allow this page (CORS)."
+      : "Check the network and HF_ENDPOINT; behind a proxy set HTTPS_PROXY.",
     cause,
   });
 
@@ -190,9 +198,9 @@ export const stalled = (host: string, ms: number) =>
 
 export const badEndpoint = (text: string) =>
   new ClavisError("net.endpoint", {
-    found: `HF_ENDPOINT is ${quoted(withoutUser(text))}`,
+    found: `${endpointName} is ${quoted(withoutUser(text))}`,
     expected: "an http or https address without a user name or password",
-    next: "Set HF_ENDPOINT to such an address, or unset it.",
+    next: `Set ${endpointName} to such an address, or leave it out.`,
   });
 
 export const badRedirect = (host: string, target: string) =>
@@ -207,17 +215,17 @@ export const unauthorized = (what: string, host: string, hasToken: boolean) =>
     found: `${quoted(host)} asks who wants ${quoted(what)} (401)`,
     expected: hasToken ? "a token that it accepts" : "a public model, or a token",
     next: hasToken
-      ? "Check HF_TOKEN and the spelling; a repository that does not exist is answered like this too."
-      : "Check the spelling, because a repository that does not exist is answered like this too; for a private or gated one set HF_TOKEN.",
+      ? `Check ${tokenName} and the spelling; a repository that does not exist is answered like this too.`
+      : `Check the spelling, because a repository that does not exist is answered like this too; for a private or gated one set ${tokenName}.`,
   });
 
 export const forbidden = (what: string, host: string, gated: boolean) =>
   new ClavisError("net.forbidden", {
     found: `${quoted(host)} does not give out ${quoted(what)} (403)`,
-    expected: gated ? "that its licence was accepted by the owner of HF_TOKEN" : "permission to read it",
+    expected: gated ? `that its licence was accepted by the owner of ${tokenName}` : "permission to read it",
     next: gated
       ? "Accept the licence on the model's page, then run it again."
-      : "Check what HF_TOKEN may read.",
+      : `Check what ${tokenName} may read.`,
   });
 
 export const missing = (what: string, host: string) =>
@@ -248,14 +256,14 @@ export const badAnswer = (host: string, what: string) =>
   new ClavisError("net.answer", {
     found: `${quoted(host)} answered with ${what}`,
     expected: "what the Hugging Face hub answers",
-    next: "Check HF_ENDPOINT, and that no proxy or sign-in page answers in its place.",
+    next: `Check ${endpointName}, and that no proxy or sign-in page answers in its place.`,
   });
 
 export const noRanges = (host: string) =>
   new ClavisError("net.no_ranges", {
     found: `${quoted(host)} does not give out parts of a file`,
     expected: "a server with HTTP ranges, to read only the header",
-    next: "Run `clavis pull` for the whole model first.",
+    next: "Pull the whole model first.",
   });
 
 // ---- downloads
@@ -300,13 +308,13 @@ export const damaged = (path: string, found: string, expected: string) =>
   new ClavisError("store.digest", {
     found: `${quoted(path)} with the sha256 ${found}`,
     expected: `${expected}, as when it was downloaded`,
-    next: "The file was changed or damaged on disk. Run `clavis pull` for it, which replaces it.",
+    next: "The file was changed or damaged on disk. Pull it again, which replaces it.",
   });
 
 export const nothingToRemove = (name: string) =>
   new ClavisError("model.not_local", {
     found: `${quoted(name)}, which is not among the downloaded models`,
-    expected: "a name that `clavis list` shows",
+    expected: `a name that ${inPage ? "list()" : "`clavis list`"} shows`,
     next: "Nothing was removed. Files named by a path are left to you.",
   });
 
@@ -315,4 +323,53 @@ export const ambiguous = (name: string, there: readonly string[]) =>
     found: `${quoted(name)}, of which ${there.length} are on this machine`,
     expected: `one of ${several(there)}`,
     next: "Name one of them.",
+  });
+
+// ---- the store of a page
+
+export const noStorage = (reason: string, cause?: unknown) =>
+  new ClavisError("store.unavailable", {
+    found: `no place for files: ${reason}`,
+    expected: "the file system that browsers give each origin (OPFS)",
+    next: "Load the model without storing it: from an address, or from a file that the user picks.",
+    cause,
+  });
+
+export const noWorker = (reason: string, cause?: unknown) =>
+  new ClavisError("store.worker", {
+    found: `the store's worker could not start (${reason})`,
+    expected: "clavis-store.js and clavis-sha256.wasm beside clavis.js, and a page that may start workers",
+    next: "Serve the whole folder dist/browser, and allow worker-src blob: in the page's security policy.",
+    cause,
+  });
+
+export const noWebSpace = (needed: number, free: number | undefined) =>
+  new ClavisError("pull.space", {
+    found:
+      free === undefined ? "no room left" : `${sized(free)} left of what the browser lets this site store`,
+    expected:
+      needed > 0 ? `${sized(needed)} for the rest of the download` : "room for the rest of the download",
+    next: "Remove a model (list(), remove()), or ask the user for room on the disk.",
+  });
+
+export const cannotStore = (name: string, cause: unknown) =>
+  new ClavisError("pull.write", {
+    found: `the browser could not write ${quoted(name)} (${reasonOf(cause)})`,
+    expected: "a file that this page alone writes",
+    next: "Close other tabs of this site and try again.",
+    cause,
+  });
+
+export const inUse = (name: string) =>
+  new ClavisError("store.busy", {
+    found: `${quoted(name)}, which is being downloaded or loaded now`,
+    expected: "a model that nothing of this site is busy with",
+    next: "Wait until that is done, or stop it.",
+  });
+
+export const notInPage = (name: string) =>
+  new ClavisError("model.not_found", {
+    found: `the model ${quoted(name)}, which comes with the package and not with the bundle for browsers`,
+    expected: "a name of the hub, or the address of a file",
+    next: "Serve the package's file models/clavis-stories-q8_0.gguf and give its address.",
   });

@@ -25,6 +25,11 @@ export interface HubFile {
   readonly location: URL;
 }
 
+/** A file in the hub's list of a repository. */
+export interface RepoFile extends Listed {
+  readonly digest?: Digest;
+}
+
 const longestList = 64 * 2 ** 20;
 const mostPages = 200;
 const longestPageMs = 120_000;
@@ -37,10 +42,10 @@ const longestPageMs = 120_000;
 export async function listFiles(
   client: Client,
   hub: Hub,
-  { repo, revision }: HubName,
+  { repo, revision }: Pick<HubName, "repo" | "revision">,
   signal?: AbortSignal,
-): Promise<Listed[]> {
-  const files: Listed[] = [];
+): Promise<RepoFile[]> {
+  const files: RepoFile[] = [];
   let url: URL | undefined = apiUrl(hub, `api/models/${repo}/tree/${encodeURIComponent(revision)}`);
   url.search = "?recursive=true";
   for (let page = 0; url !== undefined && page < mostPages; page++) {
@@ -52,16 +57,41 @@ export async function listFiles(
     const entries: unknown = await jsonOf(answer, signal);
     if (!Array.isArray(entries)) throw badAnswer(answer.url.host, "something other than a list of files");
     for (const entry of entries) {
-      const { type, path, size, lfs } = Object(entry) as Record<string, unknown>;
+      const { type, path, size, lfs, oid } = Object(entry) as Record<string, unknown>;
       if (type !== "file" || typeof path !== "string") continue;
-      const bytes = (Object(lfs) as { size?: unknown }).size ?? size;
+      const large = Object(lfs) as { size?: unknown; oid?: unknown };
+      const bytes = large.size ?? size;
       if (typeof bytes === "number" && Number.isSafeInteger(bytes) && bytes >= 0)
-        files.push({ path, size: bytes });
+        files.push({ path, size: bytes, digest: digestOf(String(large.oid ?? oid)) });
     }
     const next: string | undefined = /<([^>]+)>;\s*rel="next"/.exec(answer.header("link") ?? "")?.[1];
     url = next === undefined ? undefined : redirectTarget(answer.url, next);
   }
   return files;
+}
+
+/**
+ * The commit that a branch or tag has now.
+ *
+ * @throws ClavisError `net.*`
+ */
+export async function commitOf(
+  client: Client,
+  hub: Hub,
+  { repo, revision }: Pick<HubName, "repo" | "revision">,
+  signal?: AbortSignal,
+): Promise<string> {
+  if (/^[0-9a-f]{40}$/.test(revision)) return revision;
+  const url = apiUrl(hub, `api/models/${repo}/revision/${encodeURIComponent(revision)}`);
+  const answer = await client.request(url, { signal: within(longestPageMs, signal) });
+  if (answer.status !== 200) {
+    answer.discard();
+    throw refusal(answer, repo, hub);
+  }
+  const { sha } = Object(await jsonOf(answer, signal)) as { sha?: unknown };
+  if (typeof sha !== "string" || !/^[0-9a-f]{40}$/.test(sha))
+    throw badAnswer(answer.url.host, "no commit of the repository");
+  return sha;
 }
 
 /**
@@ -92,8 +122,8 @@ export async function locateFile(
     .replace(/^W\//, "")
     .replace(/"/g, "");
   // It becomes the name of a file.
-  if (!/^[0-9a-f]{40}$|^[0-9a-f]{64}$/.test(etag))
-    throw badAnswer(host, "no digest in X-Linked-Etag or ETag");
+  const digest = digestOf(etag);
+  if (digest === undefined) throw badAnswer(host, "no digest in X-Linked-Etag or ETag");
   const size = Number(answer.header("x-linked-size") ?? answer.header("content-length") ?? Number.NaN);
   if (!Number.isSafeInteger(size) || size < 0)
     throw badAnswer(host, "no size in X-Linked-Size or Content-Length");
@@ -101,13 +131,39 @@ export async function locateFile(
     commit,
     etag,
     size,
-    digest: { algorithm: etag.length === 64 ? "sha256" : "git-sha1", hex: etag },
+    digest,
     location: redirected ? redirectTarget(answer.url, location) : answer.url,
   };
 }
 
+/** Which digest a name of the hub's is: sha256 has 64 hexadecimal digits, git's sha1 40. */
+function digestOf(hex: string): Digest | undefined {
+  if (/^[0-9a-f]{64}$/.test(hex)) return { algorithm: "sha256", hex };
+  return /^[0-9a-f]{40}$/.test(hex) ? { algorithm: "git-sha1", hex } : undefined;
+}
+
+/**
+ * Where the bytes of a file are after all redirects, for whoever cannot stop at the first.
+ *
+ * @throws ClavisError `net.*`
+ */
+export async function followFile(
+  client: Client,
+  hub: Hub,
+  { repo, revision }: Pick<HubName, "repo" | "revision">,
+  path: string,
+  signal?: AbortSignal,
+): Promise<URL> {
+  // Not HEAD: links that are signed for GET are often good for nothing else.
+  const headers = { range: "bytes=0-0" };
+  const answer = await client.request(fileUrl(hub, repo, revision, path), { headers, signal });
+  answer.discard();
+  if (answer.status !== 206 && answer.status !== 200) throw refusal(answer, `${repo}/${path}`, hub);
+  return answer.url;
+}
+
 /** The address that people and tools know a file by. */
-export function fileUrl(hub: Hub, repo: string, revision: string, path: string): URL {
+function fileUrl(hub: Hub, repo: string, revision: string, path: string): URL {
   const file = path.split("/").map(encodeURIComponent).join("/");
   return apiUrl(hub, `${repo}/resolve/${encodeURIComponent(revision)}/${file}`);
 }

@@ -2,52 +2,15 @@ import { readdir, realpath, rm, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { openGguf } from "../bytes/gguf.ts";
 import { openModelFiles } from "../bytes/node-file.ts";
-import { ambiguous, nothingToRemove } from "./errors.ts";
+import { type CachedModel, modelsAmong, modelsToRemove } from "./cached-models.ts";
+import { nothingToRemove } from "./errors.ts";
 import { type CachedFile, cachedRepos, RepoCache } from "./hub-cache.ts";
 import { takeLock } from "./lock.ts";
 import { localPath, parseLocalName } from "./node-names.ts";
-import type { StoreOptions } from "./options.ts";
-import { chooseFiles, quantOf } from "./quants.ts";
+import type { ListedModel, Removed, StoreOptions } from "./options.ts";
+import { quantOf } from "./quants.ts";
 import { type Store, storeOf } from "./store.ts";
 import { isThere, readSource, urlFiles } from "./url-cache.ts";
-
-/** A model on this machine. */
-export interface ListedModel {
-  /** A name that loads it. */
-  readonly name: string;
-  readonly from: "hub" | "url" | "package";
-  /** Of its file, or of the first part of a split one. */
-  readonly path: string;
-  /** Bytes of all its files. */
-  readonly bytes: number;
-  /** Upper case, where the file's name tells it. */
-  readonly quant?: string;
-  /** As the file says; undefined where it cannot be read as a model. */
-  readonly architecture?: string;
-  readonly licence?: string;
-  /** When Clavis last used it, in milliseconds since 1970; undefined where it never did. */
-  readonly usedAt?: number;
-  /** Of the hub: owner/name, and the commit that the file is from. */
-  readonly repo?: string;
-  readonly commit?: string;
-  readonly url?: string;
-}
-
-export interface Removed {
-  /** Names of the models that are gone. */
-  readonly models: readonly string[];
-  /** Bytes of disk; nothing for what another model or revision still needs. */
-  readonly freedBytes: number;
-}
-
-/** A model of the cache with its files, in every commit that has it. */
-interface CachedModel {
-  readonly name: string;
-  readonly repo: RepoCache;
-  readonly path: string;
-  readonly files: readonly CachedFile[];
-  readonly everywhere: readonly CachedFile[];
-}
 
 /** Every model on this machine that has a name: downloaded by Clavis or by other tools, and the one of the package. */
 export async function list(options: StoreOptions = {}): Promise<ListedModel[]> {
@@ -97,22 +60,7 @@ export async function remove(name: string, options: StoreOptions = {}): Promise<
   if (parsed.kind !== "hub") throw nothingToRemove(name);
   const repo = new RepoCache(store.settings.hubFolder, parsed.repo);
   const models = await cachedModels(repo);
-  const open = parsed.file === undefined && parsed.quant === undefined;
-  let chosen = models;
-  if (models.length > 1 || !open) {
-    const preferred = models.filter(({ path }) => quantOf(path) === parsed.preferred);
-    if (open && parsed.preferred !== undefined && preferred.length === 1) chosen = preferred;
-    else if (open)
-      throw ambiguous(
-        name,
-        models.map((model) => model.name),
-      );
-    else {
-      const firsts = models.flatMap(({ files }) => files);
-      const wanted = firsts.length === 0 ? [] : chooseFiles(parsed.repo, firsts, parsed).files;
-      chosen = models.filter(({ path }) => wanted[0]?.path === path);
-    }
-  }
+  const chosen = modelsToRemove(models, parsed);
   const freedPartials = chosen.length === models.length ? await removeIdlePartials(repo) : 0;
   if (chosen.length === 0 && freedPartials === 0) throw nothingToRemove(name);
   const freedBytes = await repo.remove(chosen.flatMap(({ everywhere }) => everywhere));
@@ -139,7 +87,7 @@ async function removeIdlePartials(repo: RepoCache): Promise<number> {
 }
 
 /** The models of a repository, each once, in the newest commit that has it whole. */
-async function cachedModels(repo: RepoCache): Promise<CachedModel[]> {
+async function cachedModels(repo: RepoCache): Promise<CachedModel<CachedFile>[]> {
   const dated = await Promise.all(
     (await repo.commits()).map(async (commit) => {
       const { mtimeMs } = await stat(join(repo.folder, "snapshots", commit));
@@ -147,39 +95,10 @@ async function cachedModels(repo: RepoCache): Promise<CachedModel[]> {
     }),
   );
   dated.sort((a, b) => b.mtimeMs - a.mtimeMs);
-  const all = dated.flatMap(({ files }) => files);
-  const models = new Map<string, CachedModel>();
-  for (const { files } of dated) {
-    for (const { path } of files) {
-      const isModel = /\.gguf$/i.test(path) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(path);
-      if (!isModel || models.has(path)) continue;
-      const set = whole(repo.repo, files, path);
-      if (set === undefined) continue;
-      const paths = new Set(set.map((file) => file.path));
-      models.set(path, {
-        name: "",
-        repo,
-        path,
-        files: set,
-        everywhere: all.filter((file) => paths.has(file.path)),
-      });
-    }
-  }
-  const list = [...models.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
-  const quants = list.map(({ path }) => quantOf(path));
-  return list.map((model, i) => {
-    // The short form where it is the only one of its kind.
-    const unique = quants[i] !== undefined && quants.filter((quant) => quant === quants[i]).length === 1;
-    return { ...model, name: unique ? `${repo.repo}:${quants[i]}` : `hf.co/${repo.repo}/${model.path}` };
-  });
-}
-
-function whole(repo: string, files: readonly CachedFile[], path: string): readonly CachedFile[] | undefined {
-  try {
-    return chooseFiles(repo, files, { file: path }).files;
-  } catch {
-    return undefined; // some parts are missing
-  }
+  return modelsAmong(
+    repo.repo,
+    dated.map(({ files }) => files),
+  );
 }
 
 async function urlModels({ settings }: Store): Promise<{ path: string; url: string }[]> {

@@ -27,9 +27,13 @@ export type PullEvent =
       readonly doneBytes: number;
       readonly allBytes: number;
     }
+  /** In a page that asked for it: whether the browser keeps what is stored. */
+  | { readonly type: "persistence"; readonly granted: boolean }
+  /** In a page without a place for files: the model is read where it is, and nothing is kept. */
+  | { readonly type: "notStored"; readonly error: ClavisError }
   | { readonly type: "done"; readonly file: string; readonly path: string; readonly sha256?: string };
 
-/** What callers choose. Where models come from and go to, the environment says. */
+/** What callers choose. */
 export interface CallOptions {
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: PullEvent) => void;
@@ -37,8 +41,21 @@ export interface CallOptions {
   readonly verify?: boolean;
 }
 
-export interface StoreOptions extends CallOptions {
-  /** Default: what the environment says. */
+/** Where models come from. */
+export interface HubOptions {
+  /** Another hub, or a mirror. Default: in Node what HF_ENDPOINT says, in a page https://huggingface.co. */
+  readonly endpoint?: string | URL;
+  /** Sent to the host of `endpoint` and to no other. Default: in Node what HF_TOKEN says, in a page none. */
+  readonly token?: string;
+  /**
+   * In a page: ask the browser to keep what is stored when it runs short of space. It may ask the user; what was
+   * decided is told as an event. Default false.
+   */
+  readonly persist?: boolean;
+}
+
+export interface StoreOptions extends CallOptions, HubOptions {
+  /** In Node; default: what the environment says. */
   readonly settings?: Settings;
   readonly patience?: Patience;
   /** Connections at a time. Default 4. */
@@ -59,4 +76,42 @@ export interface Pulled {
   readonly downloadedBytes: number;
   /** Upper case, where the name of the file tells it. */
   readonly quant?: string;
+}
+
+/** A model on this machine. */
+export interface ListedModel {
+  /** A name that loads it. */
+  readonly name: string;
+  readonly from: "hub" | "url" | "package";
+  /** Of its file, or of the first part of a split one. */
+  readonly path: string;
+  /** Bytes of all its files. */
+  readonly bytes: number;
+  /** Upper case, where the file's name tells it. */
+  readonly quant?: string;
+  /** As the file says; undefined where it cannot be read as a model. */
+  readonly architecture?: string;
+  readonly licence?: string;
+  /** When Clavis last used it, in milliseconds since 1970; undefined where it never did. */
+  readonly usedAt?: number;
+  /** Of the hub: owner/name, and the commit that the file is from. */
+  readonly repo?: string;
+  readonly commit?: string;
+  readonly url?: string;
+}
+
+export interface Removed {
+  /** Names of the models that are gone. */
+  readonly models: readonly string[];
+  /** Bytes of disk; nothing for what another model or revision still needs. */
+  readonly freedBytes: number;
+}
+
+/** A model that is on this machine. */
+export interface LocalModel {
+  readonly name: string;
+  /** Of the model's file, or of the first part of a split one; the others lie beside it. */
+  readonly path: string;
+  /** Of all its files, in order. */
+  readonly paths: readonly string[];
 }

@@ -5,20 +5,11 @@ import { notLocal } from "./errors.ts";
 import { type CachedFile, RepoCache } from "./hub-cache.ts";
 import type { HubName, ModelName } from "./names.ts";
 import { localPath, parseLocalName } from "./node-names.ts";
-import type { StoreOptions } from "./options.ts";
+import type { LocalModel, StoreOptions } from "./options.ts";
 import { chooseFiles } from "./quants.ts";
 import { checkDigest, digestNamed } from "./records.ts";
 import { type Store, storeOf } from "./store.ts";
 import { isThere, readSource, urlFiles } from "./url-cache.ts";
-
-/** A model that is on this machine. */
-export interface LocalModel {
-  readonly name: string;
-  /** Of the model's file, or of the first part of a split one; the others lie beside it. */
-  readonly path: string;
-  /** Of all its files, in order. */
-  readonly paths: readonly string[];
-}
 
 /**
  * Finds the file of a model by its name, without the network: the one that comes with the package, a path, or

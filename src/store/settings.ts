@@ -1,14 +1,10 @@
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
-import { badEndpoint } from "./errors.ts";
+import { endpointOf, type Hub } from "./client.ts";
 import { type ProxyVariables, proxyVariables } from "./proxy.ts";
 
 /** Where models come from and where they are kept, as the environment says. */
-export interface Settings {
-  /** The hub, without a slash at its end. */
-  readonly endpoint: URL;
-  /** Sent to the host of `endpoint` and to no other. */
-  readonly token?: string;
+export interface Settings extends Hub {
   readonly offline: boolean;
   /** The folder that Hugging Face's tools share: models--owner--name/{blobs,refs,snapshots}. */
   readonly hubFolder: string;
@@ -42,17 +38,6 @@ export function settingsFrom(
     ownFolder: join(cache, "clavis"),
     proxies: proxyVariables(environment),
   };
-}
-
-function endpointOf(text: string): URL {
-  let url: URL;
-  try {
-    url = new URL(text.replace(/\/+$/, ""));
-  } catch {
-    throw badEndpoint(text);
-  }
-  if (!/^https?:$/.test(url.protocol) || url.username !== "" || url.password !== "") throw badEndpoint(text);
-  return url;
 }
 
 /** A service may run without a home. */

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { endpointOf } from "./client.ts";
 import { Network } from "./network.ts";
 import type { PullEvent, StoreOptions } from "./options.ts";
 import { Records } from "./records.ts";
@@ -19,7 +20,13 @@ export interface Store {
 }
 
 export function storeOf(options: StoreOptions = {}): Store {
-  const settings = options.settings ?? settingsFrom(process.env, tokenFile);
+  const given = options.settings ?? settingsFrom(process.env, tokenFile);
+  const { endpoint, token } = options;
+  const settings: Settings = {
+    ...given,
+    ...(endpoint !== undefined && { endpoint: endpointOf(String(endpoint)) }),
+    ...(token !== undefined && { token }),
+  };
   return {
     settings,
     records: new Records(settings.ownFolder),

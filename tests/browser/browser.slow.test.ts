@@ -117,7 +117,7 @@ describe.skipIf(!chromiumPath)(chromiumPath ? title : missing, () => {
   test.each<[string, object, string]>([
     ["no file there", { source: "../models/none.gguf" }, "source.missing"],
     ["no server there", { source: "http://127.0.0.1:1/model.gguf" }, "source.network"],
-    ["no address", { source: "http://" }, "source.url"],
+    ["no address", { source: "http://" }, "model.name"],
     ["no model", { source: "page.js" }, "gguf.magic"],
     ["half a model", { source, firstBytes: 3_000_000 }, "gguf.tensor_bounds"],
     ["an empty file", { source, firstBytes: 0 }, "gguf.magic"],

@@ -25,12 +25,18 @@ export type Fault =
   | { readonly kind: "range"; readonly by: number }
   | { readonly kind: "reset" };
 
-/** Which requests: the file list, HEAD at the hub, the bytes at the other host. */
+/** Which requests: the file list or the commit of a branch, HEAD at the hub, the bytes at the other host. */
 export type Stage = "list" | "head" | "bytes";
+
+/** What the hub lets pages see of its answers. Source: its answers of October 2026. */
+const exposedByHub =
+  "X-Repo-Commit,X-Request-Id,X-Error-Code,X-Error-Message,X-Total-Count,ETag,Link,Accept-Ranges,Content-Range,X-Linked-Size,X-Linked-ETag,X-Xet-Hash";
 
 export interface Seen {
   readonly stage: Stage | "other";
   readonly method: string;
+  /** The origin that was asked. */
+  readonly host: string;
   readonly url: string;
   readonly range?: string;
   readonly authorization?: string;
@@ -64,6 +70,8 @@ export class HubServer {
   next: (stage: Stage, request: IncomingMessage) => Fault | undefined = () => undefined;
   /** Whether bytes come from the other host, as large files do. */
   redirects = true;
+  /** What the host of the bytes lets pages see: all, as the hub's does, or nothing. */
+  exposes: "*" | undefined = "*";
   /** The hub and the host of the bytes: two ports, so two origins. */
   #hub!: Server;
   #bytes!: Server;
@@ -107,11 +115,13 @@ export class HubServer {
 
   #answer(request: IncomingMessage, response: ServerResponse, isHub: boolean): void {
     const url = new URL(request.url!, this.endpoint);
-    const api = /^\/api\/models\/([^/]+\/[^/]+)\/tree\/[^/]+$/.exec(url.pathname);
+    const api = /^\/api\/models\/([^/]+\/[^/]+)\/(tree|revision)\/[^/]+$/.exec(url.pathname);
     const file = /^\/([^/]+\/[^/]+)\/resolve\/[^/]+\/(.+)$/.exec(url.pathname);
     const stage: Seen["stage"] = api ? "list" : isHub && request.method === "HEAD" ? "head" : "bytes";
     const { authorization, range } = request.headers;
-    this.seen.push({ stage, method: request.method!, url: request.url!, range, authorization });
+    const host = isHub ? this.endpoint : this.bytesOrigin;
+    this.seen.push({ stage, method: request.method!, host, url: request.url!, range, authorization });
+    if (this.#cors(request, response, isHub)) return;
     const fault = this.next(stage, request);
     if (fault?.kind === "reset") return void request.socket.destroy();
     if (fault?.kind === "status") {
@@ -123,6 +133,10 @@ export class HubServer {
       response.writeHead(401, { "x-error-code": "RepoNotFound" });
       return void response.end();
     }
+    if (api?.[2] === "revision") {
+      response.writeHead(200, { "content-type": "application/json" });
+      return void response.end(JSON.stringify({ id: api[1], sha: this.commit }));
+    }
     if (api) return void this.#list(api[1], response);
     const spec = file && this.files.get(decodeURIComponent(`${file[1]}/${file[2]}`));
     if (!spec) {
@@ -131,6 +145,22 @@ export class HubServer {
     }
     if (isHub && (this.redirects || request.method === "HEAD")) this.#describe(spec, url, response);
     else sendBytes(spec, request, response, fault);
+  }
+
+  /**
+   * What pages of other origins may do: with the hub all, with the host of the bytes only requests that need not
+   * be asked for beforehand. Whether the answer is complete with that.
+   */
+  #cors({ method, headers }: IncomingMessage, response: ServerResponse, isHub: boolean): boolean {
+    if (headers.origin === undefined) return false;
+    response.setHeader("access-control-allow-origin", isHub ? headers.origin : "*");
+    const exposed = isHub ? exposedByHub : this.exposes;
+    if (exposed !== undefined) response.setHeader("access-control-expose-headers", exposed);
+    if (method !== "OPTIONS") return false;
+    if (isHub) response.setHeader("access-control-allow-headers", "authorization");
+    response.writeHead(isHub ? 204 : 403);
+    response.end();
+    return true;
   }
 
   #list(repo: string, response: ServerResponse): void {

@@ -109,8 +109,86 @@ async function release() {
   held = undefined;
 }
 
+// ---- models by name
+
+/** What a call gives or throws, and the events on the way; aborts it once so many bytes have come. */
+async function told(call, abortAtBytes, options = {}) {
+  const events = [];
+  const ending = new AbortController();
+  const onEvent = (event) => {
+    events.push("error" in event ? { ...event, error: event.error.toJSON() } : event);
+    if (event.type === "progress" && event.doneBytes >= abortAtBytes) ending.abort(new Error("enough"));
+  };
+  try {
+    return { value: await call({ ...options, onEvent, signal: ending.signal }), events };
+  } catch (error) {
+    const { code, message, name } = error;
+    return { error: { code, message, name, isClavisError: error instanceof clavis.ClavisError }, events };
+  }
+}
+
+const pull = ({ name, options, abortAtBytes }) =>
+  told((more) => clavis.pull(name, more), abortAtBytes, options);
+
+const list = () => told((options) => clavis.list(options));
+
+const remove = ({ name }) => told((options) => clavis.remove(name, options));
+
+const resolve = ({ name, options }) => told((more) => clavis.resolve(name, more), undefined, options);
+
+/** The header of a model by its name. */
+const inspectNamed = ({ name, options }) =>
+  told(({ onEvent, ...more }) => clavis.inspect(name, { ...more, onPull: onEvent }), undefined, options);
+
+/** A greedy answer of a model by its name. */
+const answerNamed = ({ name, messages, options }) =>
+  told(
+    async ({ onEvent, ...more }) => {
+      const model = await clavis.load(name, { ...more, onPull: onEvent });
+      let text = "";
+      for await (const piece of model.chat(messages, greedy)) text += piece.text;
+      await model.close();
+      return text;
+    },
+    undefined,
+    options,
+  );
+
+/** What lies in the origin's file system: the sha256 of each file, of small ones the text. */
+async function stored() {
+  const root = await navigator.storage.getDirectory();
+  const files = {};
+  const folder = await root.getDirectoryHandle("clavis").catch(() => undefined);
+  for await (const [name, handle] of folder?.entries() ?? []) {
+    const file = await handle.getFile();
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", await file.arrayBuffer()));
+    files[name] = [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  }
+  return files;
+}
+
+/** Changes a byte of a stored file. */
+async function damage({ path, at }) {
+  const [folder, name] = path.split("/");
+  const root = await navigator.storage.getDirectory();
+  const handle = await (await root.getDirectoryHandle(folder)).getFileHandle(name);
+  const writer = await handle.createWritable({ keepExistingData: true });
+  const [byte] = new Uint8Array(await (await handle.getFile()).slice(at, at + 1).arrayBuffer());
+  await writer.write({ type: "write", position: at, data: Uint8Array.of(byte ^ 255) });
+  await writer.close();
+}
+
+/** Removes everything that is stored. */
+async function clear() {
+  const root = await navigator.storage.getDirectory();
+  await root.removeEntry("clavis", { recursive: true }).catch(() => {});
+}
+
+const usage = async () => (await navigator.storage.estimate()).usage;
+
 const checks = {
   ...{ devices, inspect, answer, answerFromBytes, logitBits, abort, refusal, hold, release },
+  ...{ pull, list, remove, resolve, inspectNamed, answerNamed, stored, damage, clear, usage },
 };
 
 export const run = (name, options) => checks[name](options);
