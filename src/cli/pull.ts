@@ -36,11 +36,13 @@ async function pullModel(name: string, flags: PullFlags): Promise<void> {
   try {
     const pulled = await pull(name, { signal: interruption(), verify: flags.verify, onEvent });
     display.end();
-    const { path, paths, downloadedBytes, quant } = pulled;
+    const { path, paths, signatures, downloadedBytes, quant } = pulled;
     if (flags.json) {
       const figures = { bytes: pulled.bytes, downloaded_bytes: downloadedBytes, quant: quant ?? null };
-      return await printJson({ name, path, paths, ...figures });
+      return await printJson({ name, path, paths, signatures, ...figures });
     }
+    if (signatures.length > 0)
+      note(`Its repository has a signature: clavis verify ${name} --key SIGNER.pub.pem`);
     note(downloadedBytes > 0 ? `${bytes(downloadedBytes)} downloaded` : "It is here and up to date.");
     await print(`${path}\n`);
   } finally {

@@ -4,6 +4,10 @@ import { ClavisError, grouped, quoted } from "../errors.ts";
 
 const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
 
+const several = (names: readonly string[], most = 12) =>
+  names.slice(0, most).map(quoted).join(", ") +
+  (names.length > most ? `, and ${grouped(names.length - most)} more` : "");
+
 const notTheSigner = "Do not use the model; get it and its signature again from whom you trust.";
 
 // ---- the signature file
@@ -12,7 +16,7 @@ export const signatureMissing = (model: string, places: readonly string[]) =>
   new ClavisError("protect.unsigned", {
     found: `no signature for ${quoted(model)}`,
     expected: `one at ${places.map(quoted).join(" or ")}`,
-    next: "Get the signature from whoever made the model, or sign it yourself with clavis sign.",
+    next: "Get the signature from whoever made the model (`clavis pull` brings one that its repository has), or sign it yourself with clavis sign.",
   });
 
 export const signatureTooLarge = (name: string, mostBytes: number) =>
@@ -142,7 +146,7 @@ export const fileLinked = (name: string) =>
   new ClavisError("protect.link", {
     found: `${quoted(name)} is a symbolic link`,
     expected: "regular files only, as the signature says",
-    next: "Replace the link by the file that it points to.",
+    next: "Replace the link by the file that it points to; a downloaded model is verified by its name.",
   });
 
 export const fileSpecial = (name: string) =>
@@ -159,11 +163,14 @@ export const fileAdded = (name: string) =>
     next: `Remove the file, or sign the model again if it belongs there.`,
   });
 
-export const fileRemoved = (name: string) =>
+export const filesRemoved = (names: readonly string[], all: number) =>
   new ClavisError("protect.file_missing", {
-    found: `no ${quoted(name)} in the model`,
+    found:
+      names.length === 1
+        ? `no ${quoted(names[0])} in the model`
+        : `${grouped(names.length)} of ${grouped(all)} signed files missing: ${several(names)}`,
     expected: "every file that the signature names",
-    next: "The model is incomplete; get it again.",
+    next: "The model is incomplete: get the rest, or name one of its files to verify that alone.",
   });
 
 export const fileChanged = (name: string, found: string, expected: string) =>
@@ -192,13 +199,6 @@ export const signsOneFile = (model: string, subject: string) =>
     found: `the signature is of one file, ${quoted(subject)}, and ${quoted(model)} is a folder`,
     expected: "a folder that holds this file alone, or the file itself",
     next: "Name the file instead of the folder.",
-  });
-
-export const signsFolder = (model: string) =>
-  new ClavisError("protect.folder", {
-    found: `the signature is of a folder, and ${quoted(model)} is a file`,
-    expected: "the folder",
-    next: "Name the folder instead of the file.",
   });
 
 export const nothingToSign = (path: string) =>

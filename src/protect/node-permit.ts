@@ -1,9 +1,8 @@
-import { basename } from "node:path";
 import type { ByteSource } from "../bytes/source.ts";
-import { fileNotCovered, notAFile } from "./errors.ts";
+import { notAFile } from "./errors.ts";
 import { findPolicy, type Policy } from "./node-policy.ts";
 import { verifiedSource } from "./node-verified-source.ts";
-import { byPath, findSignature, readSigned } from "./node-verify.ts";
+import { findSignature, readSigned, signedAs } from "./node-verify.ts";
 
 export interface PermitOptions {
   /** Path of a policy file. Default: CLAVIS_POLICY, else clavis/policy.json in the configuration folder. */
@@ -15,8 +14,8 @@ export interface PermitOptions {
  * The sources of a model as far as the policy in force permits to load it: as they are where it asks for
  * nothing, else verified, and closed where one does not verify.
  *
- * Each file is looked up under its name in `FILE.sig` or in `model.sig` beside it; other files of the
- * folder are not looked at.
+ * Each file is looked up under its name in `FILE.sig`, or in `model.sig` beside it or in the folder above; other
+ * files of the folder are not looked at.
  *
  * @throws ClavisError `protect.*`
  */
@@ -41,8 +40,6 @@ async function verifiedBy(policy: Policy, source: ByteSource, signal?: AbortSign
   if (path === undefined) throw notAFile(source.name);
   const signature = await findSignature(path, false);
   const { statement } = await readSigned(signature, policy);
-  const files = byPath(statement.resources);
-  const resources = files.get(".") ?? files.get(basename(path));
-  if (resources === undefined) throw fileNotCovered(basename(path), signature);
+  const resources = signedAs(path, statement, signature);
   return verifiedSource(source, resources, statement.serialization, { signal });
 }

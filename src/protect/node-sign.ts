@@ -72,7 +72,7 @@ export async function sign(path: string, { key: keySource, out }: SignOptions): 
     },
   };
   await writeWhole(signature, JSON.stringify(bundle));
-  return { name, method: "key", signer: keyHint(key), signature, files: signed };
+  return { name, method: "key", signer: keyHint(key), signature, files: signed, signedFiles: signed.length };
 }
 
 /** A signature may take the place of one, and of nothing else: --out could name the model by mistake. */

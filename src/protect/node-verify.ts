@@ -1,16 +1,16 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { type Bundle, parseBundle, preAuthenticationEncoding } from "./bundle.ts";
 import {
   fileAdded,
-  fileRemoved,
+  fileNotCovered,
+  filesRemoved,
   modelUnreadable,
   otherKey,
   otherMethod,
   signatureMissing,
   signatureTooLarge,
-  signsFolder,
   signsOneFile,
   wrongRoot,
   wrongSignature,
@@ -32,11 +32,16 @@ export interface Trust {
 }
 
 export interface VerifyOptions extends Trust {
-  /** Default: `model.sig` in the folder; for a file its name with `.sig`, else `model.sig` beside it. */
+  /**
+   * Default: `model.sig` in the folder; for a file its name with `.sig`, else `model.sig` beside it or in the folder
+   * above.
+   */
   readonly signature?: string;
+  /** Whether a file may be a link, as those of the Hugging Face cache are; its bytes are compared all the same. */
+  readonly followLinks?: boolean;
 }
 
-/** A model whose files are as they were signed. */
+/** A model, or a file of one, that is as it was signed. */
 export interface Verified {
   /** The name of the model when it was signed. */
   readonly name: string;
@@ -44,7 +49,10 @@ export interface Verified {
   /** The key's SHA-256 (of its PEM text), or the subject of the certificate. */
   readonly signer: string;
   readonly signature: string;
+  /** Those that were compared. */
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
+  /** How many files the signature names; more than were compared where one file of a folder was verified. */
+  readonly signedFiles: number;
 }
 
 /** A statement whose signature is good, and who made it. */
@@ -57,7 +65,7 @@ const mostSignatureBytes = 32 * 2 ** 20;
 
 /**
  * Checks that a model's files are exactly those that were signed: none changed, added, removed,
- * renamed or replaced by a link.
+ * renamed or replaced by a link. Of a file in a signed folder, only that file is looked at.
  *
  * @param path  the model's folder, or its file
  * @throws ClavisError `protect.*`; the message names the file
@@ -67,13 +75,19 @@ export async function verify(path: string, options: VerifyOptions): Promise<Veri
   const folder = await isFolder(path);
   const signature = options.signature ?? (await findSignature(path, folder));
   const { statement, ...signed } = await readSigned(signature, options);
-  const files = folder ? await checkFolder(path, statement, signature) : await checkFile(path, statement);
-  return { name: statement.subject, ...signed, files };
+  const files = folder
+    ? await checkFolder(path, statement, signature)
+    : [await checkFile(path, statement, signature, options.followLinks)];
+  const signedFiles = new Set(statement.resources.map((resource) => resource.path)).size;
+  return { name: statement.subject, ...signed, files, signedFiles };
 }
 
 /** Where the signature of a model lies. @throws ClavisError `protect.unsigned` */
 export async function findSignature(path: string, isFolder: boolean): Promise<string> {
-  const places = isFolder ? [join(path, "model.sig")] : [`${path}.sig`, join(dirname(path), "model.sig")];
+  const folder = isFolder ? path : dirname(resolve(path));
+  const beside = join(folder, "model.sig");
+  // Repositories keep the parts of a split model in a folder of their own, and sign the whole.
+  const places = isFolder ? [beside] : [`${path}.sig`, beside, join(dirname(folder), "model.sig")];
   for (const place of places) {
     const found = await stat(place).catch(() => undefined);
     if (found?.isFile()) return place;
@@ -148,12 +162,30 @@ function checkRoot({ resources, rootDigest }: Statement): void {
   if (found !== rootDigest) throw wrongRoot(found, rootDigest);
 }
 
-async function checkFile(path: string, statement: Statement): Promise<Verified["files"]> {
-  if (statement.resources[0].path !== ".") throw signsFolder(path);
-  const { allowSymlinks } = statement.serialization;
-  return [
-    await checkSignedFile({ name: basename(path), path }, statement.resources, statement, allowSymlinks),
-  ];
+/**
+ * What a signature says of one file: as the one file that it is of, else under its path from the signature's folder.
+ *
+ * @throws ClavisError `protect.file_added`
+ */
+export function signedAs(path: string, { resources }: Statement, signature: string): readonly Resource[] {
+  const files = byPath(resources);
+  const inside = relative(dirname(resolve(signature)), resolve(path)).split(sep);
+  // A signature that is kept elsewhere does not say where its folder is.
+  const name = inside.includes("..") || inside.length > 2 ? basename(path) : inside.join("/");
+  const found = files.get(".") ?? files.get(name);
+  if (found === undefined) throw fileNotCovered(name, signature);
+  return found;
+}
+
+function checkFile(
+  path: string,
+  statement: Statement,
+  signature: string,
+  followLinks = false,
+): Promise<{ name: string; bytes: number }> {
+  const resources = signedAs(path, statement, signature);
+  const links = followLinks || statement.serialization.allowSymlinks;
+  return checkSignedFile({ name: basename(path), path }, resources, statement, links);
 }
 
 async function checkFolder(
@@ -171,12 +203,12 @@ async function checkFolder(
   const { allowSymlinks } = statement.serialization;
   const files = await listFiles(root, ignored, allowSymlinks);
   const present = new Set(files.map(({ name }) => name));
-  const missing = [...signed.keys()].find((name) => !present.has(name));
-  if (statement.resources[0].path === "." && (missing !== undefined || files.length !== 1)) {
+  const missing = [...signed.keys()].filter((name) => !present.has(name));
+  if (statement.resources[0].path === "." && (missing.length > 0 || files.length !== 1)) {
     throw signsOneFile(root, statement.subject);
   }
   const added = files.find(({ name }) => !signed.has(name));
-  if (missing !== undefined) throw fileRemoved(missing);
+  if (missing.length > 0) throw filesRemoved(missing, signed.size);
   if (added !== undefined) throw fileAdded(added.name);
   const checked: { name: string; bytes: number }[] = [];
   for (const file of files) {
@@ -186,7 +218,7 @@ async function checkFolder(
 }
 
 /** Resources by file; a file in shards has several, in order. */
-export function byPath(resources: readonly Resource[]): Map<string, Resource[]> {
+function byPath(resources: readonly Resource[]): Map<string, Resource[]> {
   const paths = new Map<string, Resource[]>();
   for (const resource of resources) {
     const same = paths.get(resource.path);

@@ -12,6 +12,8 @@ import type { Patience } from "./retry.ts";
 export interface Task {
   readonly remote: Remote;
   readonly file: string;
+  /** A signature is no model, and its path is told apart. Default: a model. */
+  readonly kind?: "signature";
   readonly partial: PartialFile;
   /**
    * Takes the file's lock, waiting while another process or tab downloads it.
@@ -64,18 +66,20 @@ export async function carryOut(tools: PullTools, { tasks, quant }: Plan): Promis
   let before = 0;
   let downloadedBytes = 0;
   const paths: string[] = [];
+  const signatures: string[] = [];
   for (const task of tasks) {
+    const into = task.kind === "signature" ? signatures : paths;
     const progress = (done: number) => tools.tell({ type: "progress", doneBytes: before + done, allBytes });
-    if (current.has(task)) paths.push(await foundHere(tools, task));
+    if (current.has(task)) into.push(await foundHere(tools, task));
     else {
       const { path, bytes } = await fetchFile(tools, task, progress);
       downloadedBytes += bytes;
-      paths.push(path);
+      into.push(path);
     }
     before += task.remote.size;
     tools.tell({ type: "progress", doneBytes: before, allBytes });
   }
-  return { path: paths[0], paths, bytes: allBytes, downloadedBytes, quant };
+  return { path: paths[0], paths, signatures, bytes: allBytes, downloadedBytes, quant };
 }
 
 async function foundHere(tools: PullTools, task: Task): Promise<string> {
@@ -115,7 +119,7 @@ async function fetchFile(
     const sha256 = await download(remote, partial, options);
     // A process that slept for long has lost its lock, and whoever has it now does the rest.
     if (!(await lock.held())) return await fetchFile(tools, task, progress);
-    await checkGguf(partial, remote);
+    if (task.kind !== "signature") await checkGguf(partial, remote);
     const path = await task.install(sha256);
     tools.tell({ type: "done", file, path, sha256 });
     return { path, bytes };

@@ -63,8 +63,21 @@ export async function remove(name: string, options: StoreOptions = {}): Promise<
   const chosen = modelsToRemove(models, parsed);
   const freedPartials = chosen.length === models.length ? await removeIdlePartials(repo) : 0;
   if (chosen.length === 0 && freedPartials === 0) throw nothingToRemove(name);
-  const freedBytes = await repo.remove(chosen.flatMap(({ everywhere }) => everywhere));
+  const files = chosen.flatMap(({ everywhere }) => everywhere);
+  const freedBytes = await repo.remove([...files, ...(await orphans(repo, files))]);
   return { models: chosen.map((model) => model.name), freedBytes: freedBytes + freedPartials };
+}
+
+/** Signatures that nothing in a snapshot needs once these files are gone from it. */
+async function orphans(repo: RepoCache, files: readonly CachedFile[]): Promise<CachedFile[]> {
+  const gone = new Set(files.map(({ link }) => link));
+  const found: CachedFile[] = [];
+  for (const commit of new Set(files.map((file) => file.commit))) {
+    const rest = (await repo.files(commit)).filter(({ link }) => !gone.has(link));
+    const isLast = rest.every(({ path }) => /\.sig$/.test(path));
+    found.push(...rest.filter(({ link }) => /\.sig$/.test(link) && (isLast || gone.has(link.slice(0, -4)))));
+  }
+  return found;
 }
 
 /** Partial files that no living process is writing. */

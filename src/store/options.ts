@@ -70,7 +70,9 @@ export interface Pulled {
   /** Of its file, or of the first part of a split one. */
   readonly path: string;
   readonly paths: readonly string[];
-  /** Bytes of all files. */
+  /** Its signatures, where its repository on the hub has some; without the network none are looked for. */
+  readonly signatures: readonly string[];
+  /** Bytes of all files, signatures too. */
   readonly bytes: number;
   /** Bytes that came over the network now. */
   readonly downloadedBytes: number;

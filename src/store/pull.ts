@@ -18,6 +18,7 @@ import { chooseFiles } from "./quants.ts";
 import { checkDigest, digestNamed } from "./records.ts";
 import { findLocal } from "./resolve.ts";
 import { withRetries } from "./retry.ts";
+import { signaturesOf } from "./signatures.ts";
 import { type Store, storeOf } from "./store.ts";
 import { isThere, readSource, urlFiles, writeSource } from "./url-cache.ts";
 
@@ -42,6 +43,7 @@ export async function pull(name: string, options: StoreOptions = {}): Promise<Pu
         name,
         path: found.paths[0],
         paths: found.paths,
+        signatures: [],
         bytes: sum(sizes),
         downloadedBytes: 0,
         quant: found.quant,
@@ -100,10 +102,11 @@ type NodePlan = Plan & { readonly folder: string };
 async function hubPlan(store: Store, name: HubName): Promise<NodePlan> {
   const { network, settings, signal } = store;
   const retried = <T>(attempt: () => Promise<T>) => withRetries(store.patience, signal, attempt);
-  const listed =
-    name.file !== undefined && !/-\d{5}-of-\d{5}\.gguf$/i.test(name.file)
-      ? [{ path: name.file, size: 0 }]
-      : await retried(() => listFiles(network, settings, name, signal));
+  const listed = await retried(() => listFiles(network, settings, name, signal)).catch((error) => {
+    // Mirrors may have files and no lists. Then a file that is named is brought without a look for its signature.
+    if (!isWholeName(name) || !/^net\.(missing|status|answer)$/.test(error.code)) throw error;
+    return [{ path: name.file, size: 0 }];
+  });
   const choice = chooseFiles(name.repo, listed, name);
   const { files, quant } = choice;
   if (choice.chosen)
@@ -111,27 +114,43 @@ async function hubPlan(store: Store, name: HubName): Promise<NodePlan> {
   const cache = new RepoCache(settings.hubFolder, name.repo);
   const tasks: Task[] = [];
   let revision = name.revision;
-  for (const { path } of files) {
+  const paths = files.map(({ path }) => path);
+  const signatures = new Set(signaturesOf(listed, paths).map(({ path }) => path));
+  // Signatures first, so that no model is without the one that it has.
+  for (const path of [...signatures, ...paths]) {
     const at = revision;
     const found = await retried(() =>
       locateFile(network, settings, { repo: name.repo, revision: at }, path, signal),
     );
     // A branch may move between two parts of a model; a commit does not.
     revision = found.commit;
-    tasks.push(hubTask(store, cache, name, path, found));
+    tasks.push(hubTask(store, cache, name, path, found, signatures.has(path) ? "signature" : undefined));
   }
   return { tasks, quant, folder: cache.blobs };
 }
 
-function hubTask(store: Store, cache: RepoCache, name: HubName, path: string, found: HubFile): Task {
+/** Whether the name says all that a list of files would tell: one file, which is no part of a split model. */
+const isWholeName = (name: HubName): name is HubName & { readonly file: string } =>
+  name.file !== undefined && !/-\d{5}-of-\d{5}\.gguf$/i.test(name.file);
+
+function hubTask(
+  store: Store,
+  cache: RepoCache,
+  name: HubName,
+  path: string,
+  found: HubFile,
+  kind: Task["kind"],
+): Task {
   const { network, settings, records } = store;
   const { etag, commit, size, digest } = found;
   const blob = cache.blob(etag);
   const partial = new NodePartial(cache.partial(etag));
-  const link = () => cache.link(etag, commit, path, name.revision);
+  // The revision moves on with the model itself.
+  const link = () => cache.link(etag, commit, path, kind === "signature" ? commit : name.revision);
   let location: URL | undefined = found.location;
   return {
     file: path,
+    kind,
     partial,
     lock: (waiting) => fileLock(store, cache.lock(etag), partial, waiting),
     remote: {

@@ -165,6 +165,24 @@ describe("what is refused", () => {
     expect(await refused(check(), "protect.file_missing")).toContain('"b/c.json"');
   });
 
+  test("of several missing files each is named", async () => {
+    const inner = join(folder, "several");
+    writeFiles(inner, { a: "1", b: "2", c: "3", "d/e": "4" });
+    await sign(inner, { key });
+    for (const gone of ["a", "c", "d/e"]) rmSync(join(inner, gone));
+    const verified = verify(inner, { keys: [publicKey] });
+    expect(await refused(verified, "protect.file_missing")).toContain(
+      '3 of 4 signed files missing: "a", "c", "d/e"',
+    );
+    // One that is there can be verified alone, and is not passed off as the whole.
+    const one = await verify(join(inner, "b"), { keys: [publicKey] });
+    expect(one).toMatchObject({ files: [{ name: "b", bytes: 1 }], signedFiles: 4 });
+    writeFiles(inner, { b: "5" });
+    await refused(verify(join(inner, "b"), { keys: [publicKey] }), "protect.file_changed");
+    writeFiles(inner, { new: "2" });
+    await refused(verify(join(inner, "new"), { keys: [publicKey] }), "protect.file_added");
+  });
+
   test("links in place of files and folders, and pipes", async () => {
     renameSync(join(model, "a.gguf"), join(folder, "elsewhere"));
     symlinkSync(join(folder, "elsewhere"), join(model, "a.gguf"));

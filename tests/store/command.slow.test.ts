@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { clavis, describeBuilt, describeTerminal, Terminal } from "../cli/clavis.ts";
@@ -72,6 +72,36 @@ describeBuilt("models by name", () => {
     expect(read.length).toBeGreaterThan(0);
     expect(read.length).toBeLessThan(stories.length / 2 ** 20);
     expect(JSON.parse((await clavis(["list", "--json"], { env })).stdout)).toHaveLength(1);
+  });
+
+  test("a signed model is pulled with its signature, verified by name, and run under a policy", async () => {
+    const folder = emptyFolder();
+    const env = environmentOf(hub, folder);
+    const made = join(folder, "made");
+    mkdirSync(made);
+    writeFileSync(join(made, "stories-Q8_0.gguf"), stories);
+    writeFileSync(join(made, "README.md"), "# Stories");
+    await clavis(["keygen", "--out", join(folder, "my")]);
+    await clavis(["sign", made, "--key", join(folder, "my.pem")]);
+    hub.add("org/stories-GGUF/model.sig", readFileSync(join(made, "model.sig")), { small: true });
+    const policy = join(folder, "policy.json");
+    writeFileSync(policy, '{"requireSignature": true, "keys": ["my.pub.pem"]}');
+    const words = ["run", "org/stories-GGUF", "--policy", policy, "--max-tokens", "3", "Write a story."];
+    const { code, stderr } = await clavis(words, { env });
+    expect(stderr).toContain("model.sig: downloaded");
+    expect(code).toBe(0);
+    const key = ["--key", join(folder, "my.pub.pem")];
+    const verified = await clavis(["verify", "org/stories-GGUF", ...key], { env });
+    expect(verified.stdout).toMatch(
+      /^verified +stories-Q8_0\.gguf, 5\.98 MiB\nnot looked at +1 other file that/,
+    );
+    expect(verified.code).toBe(0);
+    const path = (await clavis(["pull", "org/stories-GGUF"], { env })).stdout.trim();
+    const linked = await clavis(["verify", path, ...key], { env });
+    expect(linked).toMatchObject({ code: 1, stdout: "" });
+    expect(linked.stderr).toContain("a downloaded model is verified by its name");
+    const absent = await clavis(["verify", "org/no-such", ...key], { env });
+    expect(absent).toMatchObject({ code: 1, stderr: expect.stringContaining("model.not_local") });
   });
 
   test("a stopped download ends with exit code 130 and goes on later", async () => {

@@ -48,6 +48,8 @@ export interface HubFileSpec {
   readonly etag?: string;
   /** Headers of HEAD that replace or, with undefined, drop those that are right. */
   readonly headers?: Readonly<Record<string, string | undefined>>;
+  /** A small file, which git keeps itself: its ETag is git's digest, and the hub serves it. */
+  readonly small?: boolean;
 }
 
 /** A certificate and its key, in PEM. */
@@ -143,7 +145,8 @@ export class HubServer {
       response.writeHead(404, { "x-error-code": "EntryNotFound" });
       return void response.end();
     }
-    if (isHub && (this.redirects || request.method === "HEAD")) this.#describe(spec, url, response);
+    const describes = request.method === "HEAD" || (this.redirects && !spec.small);
+    if (isHub && describes) this.#describe(spec, url, response);
     else sendBytes(spec, request, response, fault);
   }
 
@@ -166,22 +169,26 @@ export class HubServer {
   #list(repo: string, response: ServerResponse): void {
     const entries = [...this.files]
       .filter(([path]) => path.startsWith(`${repo}/`))
-      .map(([path, { bytes, etag }]) => ({
+      .map(([path, { bytes, etag, small }]) => ({
         type: "file",
         path: path.slice(repo.length + 1),
         size: bytes.length,
-        lfs: { oid: etag ?? sha256(bytes), size: bytes.length },
+        lfs: small ? undefined : { oid: etag ?? sha256(bytes), size: bytes.length },
       }));
     response.writeHead(entries.length > 0 ? 200 : 404, { "content-type": "application/json" });
     response.end(JSON.stringify([{ type: "directory", path: "folder" }, ...entries]));
   }
 
-  #describe({ bytes, etag, headers }: HubFileSpec, url: URL, response: ServerResponse): void {
-    const right: Record<string, string | undefined> = {
-      "x-repo-commit": this.commit,
+  #describe({ bytes, etag, headers, small }: HubFileSpec, url: URL, response: ServerResponse): void {
+    const large = {
       "x-linked-etag": `"${etag ?? sha256(bytes)}"`,
       "x-linked-size": String(bytes.length),
       location: this.redirects ? `${this.bytesOrigin}${url.pathname}` : undefined,
+    };
+    const own = { etag: `"${etag ?? gitSha1(bytes)}"`, "content-length": String(bytes.length) };
+    const right: Record<string, string | undefined> = {
+      "x-repo-commit": this.commit,
+      ...(small ? own : large),
       ...headers,
     };
     for (const [name, value] of Object.entries(right))
@@ -249,3 +256,6 @@ function origin(server: Server): string {
 }
 
 export const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+const gitSha1 = (bytes: Uint8Array) =>
+  createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");

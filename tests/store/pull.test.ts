@@ -90,7 +90,7 @@ describe("pull from the hub", () => {
     await pull("hf.co/org/tiny/model.gguf", options);
     hub.seen.length = 0;
     expect((await pull("hf.co/org/tiny/model.gguf", options)).downloadedBytes).toBe(0);
-    expect(hub.seen.map(({ stage }) => stage)).toEqual(["head"]);
+    expect(hub.seen.map(({ stage }) => stage)).toEqual(["list", "head"]);
   });
 
   test("two pulls at once download it once", async () => {
