@@ -8,6 +8,8 @@
 #include <cpuid.h>
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 namespace clavis {
@@ -65,6 +67,10 @@ CpuFeatures detectCpu() {
   f.i8mm = f.dotprod && ((getauxval(AT_HWCAP2) >> 13) & 1);
 #elif defined(__APPLE__)
   f.dotprod = true;  // every Apple processor that runs macOS has it
+  // Source: Apple, "Determining instruction set characteristics". From M2 on.
+  int i8mm = 0;
+  size_t size = sizeof i8mm;
+  f.i8mm = sysctlbyname("hw.optional.arm.FEAT_I8MM", &i8mm, &size, nullptr, 0) == 0 && i8mm == 1;
 #endif
   return f;
 }

@@ -18,6 +18,7 @@ struct Vec {
   static constexpr bool signedBytes = true;
   static constexpr bool startsLate = true;
 #endif
+  static constexpr bool squares = false;
 
   using Codes = __m256i;
   using Floats = __m256;

@@ -28,6 +28,7 @@ struct Vec {
   static constexpr int floatRows = 4;
   static constexpr bool signedBytes = false;
   static constexpr bool startsLate = false;
+  static constexpr bool squares = false;
 
   using Codes = __m512i;
   using Floats = __m512;

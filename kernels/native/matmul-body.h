@@ -20,21 +20,111 @@ struct Rows {
 /// The value at `at`, in every lane.
 INLINE Codes splatWord(const uint8_t* at) { return Vec::splatWord(loadAs<uint32_t>(at)); }
 
-/// The offset of a format's codes times the negated sum of the activations: of 32, or of one half of them.
-template <class Form>
-INLINE Codes negatedOffset(const uint8_t* sum, const uint8_t* halves, int part) {
-  if constexpr (Form::offsetBits < 0) return Vec::zeroWords();
-  if constexpr (!Form::halves) return Vec::shiftLeft(splatWord(sum), Form::offsetBits);
-  // Two i16 in a word, the first half's in the lower bits.
-  const Codes both = splatWord(halves);
-  return Vec::shiftRightSigned(part == 0 ? Vec::shiftLeft(both, 16) : Vec::andBytes32(both, 0xffff0000),
-                               16 - Form::offsetBits);
-}
-
 /// Where the numbers of 32 activations lie in a q8 row.
 struct Place {
   size_t codes, scale, sum, halves;
+
+  /// What a format's offset is multiplied with: the negated sum of the activations, or those of both halves.
+  template <class Form>
+  size_t offset() const {
+    return Form::halves ? halves : sum;
+  }
 };
+
+/// The offset of a format's codes times the negated sum of the activations: of 32, or of one half of them.
+///
+/// sum  the word at Place::offset, of a row in every lane that belongs to it
+template <class Form>
+INLINE Codes negatedOffset(Codes sum, int part) {
+  if constexpr (Form::offsetBits < 0) return Vec::zeroWords();
+  if constexpr (!Form::halves) return Vec::shiftLeft(sum, Form::offsetBits);
+  // Two i16 in a word, the first half's in the lower bits.
+  return Vec::shiftRightSigned(part == 0 ? Vec::shiftLeft(sum, 16) : Vec::andBytes32(sum, 0xffff0000),
+                               16 - Form::offsetBits);
+}
+
+/// Sums of products of 32 values, or of one half of them: R rows of activations × P · Vec::lanes weight rows.
+///
+/// dots  [P][R] whole numbers, a weight row per lane
+/// for the others see dot32
+template <class Form, int P, int R>
+INLINE void dotWords(Codes (&dots)[P][R], const uint8_t* codes, int j, int part, const Rows<R>& a, const Place& at) {
+  constexpr int units = Form::halves ? 4 : 8;
+  typename Vec::template Dot<Form::bits, units> sum[P][R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    const Codes start =
+        Vec::startsLate ? Vec::zeroWords() : negatedOffset<Form>(splatWord(a.at[r] + at.template offset<Form>()), part);
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) sum[p][r].start(start);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < units; ++i) {
+    const int u = part * units + i;
+    Codes q[P];
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) q[p] = Form::unit(codes + 4 * p * Vec::lanes, j, u);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Codes x = splatWord(a.at[r] + at.codes + 4 * u);
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) sum[p][r].add(q[p], x, i);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) {
+      dots[p][r] = sum[p][r].finish();
+      if constexpr (Vec::startsLate && Form::offsetBits >= 0) {
+        const Codes sum32 = splatWord(a.at[r] + at.template offset<Form>());
+        dots[p][r] = Vec::addWords(dots[p][r], negatedOffset<Form>(sum32, part));
+      }
+    }
+  }
+}
+
+/// The same where an instruction multiplies two rows with two (Vec::Square): two units of four weight rows are eight
+/// codes of two rows, twice, once their words are interleaved; activations of two rows are joined as they are. V is Vec,
+/// named so that other levels need none of this.
+template <class Form, int P, int R, class V = Vec>
+INLINE void dotSquares(Codes (&dots)[P][R], const uint8_t* codes, int j, int part, const Rows<R>& a, const Place& at) {
+  constexpr int units = Form::halves ? 4 : 8;
+  typename V::Square sum[P][R / 2];
+#pragma GCC unroll 4
+  for (int r = 0; r < R; r += 2) {
+    const size_t offset = at.template offset<Form>();
+    const Codes sums = V::lowHalves(splatWord(a.at[r] + offset), splatWord(a.at[r + 1] + offset));
+    const Codes start = negatedOffset<Form>(sums, part);
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) sum[p][r / 2].start(start);
+  }
+#pragma GCC unroll 4
+  for (int u = part * units; u < (part + 1) * units; u += 2) {
+    Codes low[P], high[P];
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) {
+      const Codes one = Form::unit(codes + 4 * p * Vec::lanes, j, u);
+      const Codes two = Form::unit(codes + 4 * p * Vec::lanes, j, u + 1);
+      low[p] = V::lowWords(one, two);
+      high[p] = V::highWords(one, two);
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r += 2) {
+      const Codes x = V::joined(a.at[r] + at.codes + 4 * u, a.at[r + 1] + at.codes + 4 * u);
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) sum[p][r / 2].add(low[p], high[p], x);
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < R; r += 2) {
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) {
+      dots[p][r] = sum[p][r / 2].first();
+      dots[p][r + 1] = sum[p][r / 2].second();
+    }
+  }
+}
 
 /// Adds 32 products of R rows of activations × P · Vec::lanes weight rows to acc.
 ///
@@ -46,7 +136,6 @@ template <class Form, int P, int R>
 INLINE void dot32(Floats (&acc)[P][R], const uint8_t* codes, const uint8_t* scales, size_t row, int j, const Rows<R>& a,
                   const Place& at) {
   constexpr int parts = Form::halves ? 2 : 1;
-  constexpr int units = 8 / parts;
   Scales factors[P];
 #pragma GCC unroll 4
   for (int p = 0; p < P; ++p) Form::scales(scales, row + p * Vec::lanes, j, factors[p]);
@@ -54,36 +143,17 @@ INLINE void dot32(Floats (&acc)[P][R], const uint8_t* codes, const uint8_t* scal
   Floats dot[P][R];
 #pragma GCC unroll 2
   for (int part = 0; part < parts; ++part) {
-    typename Vec::template Dot<Form::bits, units> sum[P][R];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const Codes start =
-          Vec::startsLate ? Vec::zeroWords() : negatedOffset<Form>(a.at[r] + at.sum, a.at[r] + at.halves, part);
-#pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) sum[p][r].start(start);
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < units; ++i) {
-      const int u = part * units + i;
-      Codes q[P];
-#pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) q[p] = Form::unit(codes + 4 * p * Vec::lanes, j, u);
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) {
-        const Codes x = splatWord(a.at[r] + at.codes + 4 * u);
-#pragma GCC unroll 4
-        for (int p = 0; p < P; ++p) sum[p][r].add(q[p], x, i);
-      }
+    Codes dots[P][R];
+    if constexpr (Vec::squares && R > 1) {
+      dotSquares<Form>(dots, codes, j, part, a, at);
+    } else {
+      dotWords<Form>(dots, codes, j, part, a, at);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
       for (int p = 0; p < P; ++p) {
-        Codes dots = sum[p][r].finish();
-        if constexpr (Vec::startsLate && Form::offsetBits >= 0) {
-          dots = Vec::addWords(dots, negatedOffset<Form>(a.at[r] + at.sum, a.at[r] + at.halves, part));
-        }
-        Floats whole = Vec::toFloat(dots);
+        Floats whole = Vec::toFloat(dots[p][r]);
         if constexpr (Form::scaled) whole = Vec::mul(whole, factors[p].scale[part]);
         dot[p][r] = part == 0 ? whole : Vec::add(dot[p][r], whole);
       }

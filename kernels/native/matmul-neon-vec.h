@@ -1,5 +1,6 @@
-// The registers of NEON: four weight rows each, so four registers to a group. Included by the files of both levels
-// inside their namespaces, which define TARGET, and CLAVIS_DOTPROD where sdot may be used; so no include guard.
+// The registers of NEON: four weight rows each, so four registers to a group. Included by the files of all levels of
+// AArch64 inside their namespaces, which define TARGET, CLAVIS_DOTPROD where sdot may be used, and CLAVIS_SMMLA where
+// smmla may; so no include guard.
 
 #define METHOD TARGET inline __attribute__((always_inline))
 #define LANES static METHOD
@@ -8,7 +9,13 @@
 struct Vec {
   static constexpr size_t lanes = 4;
   // Of 32 registers: eight sums (twice that without sdot), eight results and the weights.
+#if defined(CLAVIS_SMMLA)
+  static constexpr int mostRows = 8, manyParts = 1, fewParts = 4;
+  static constexpr bool squares = true;
+#else
   static constexpr int mostRows = 4, manyParts = 2, fewParts = 4;
+  static constexpr bool squares = false;
+#endif
   static constexpr int floatRows = 2;
   static constexpr bool signedBytes = true;
   static constexpr bool startsLate = false;
@@ -78,6 +85,38 @@ struct Vec {
     METHOD void add(Codes q, Codes x, int) { sum = vdotq_s32(sum, bytes(q), bytes(x)); }
     METHOD Codes finish() { return vreinterpretq_u32_s32(sum); }
   };
+
+#if defined(CLAVIS_SMMLA)
+  /// The words of both, in turn: of the first two lanes, and of the last two.
+  LANES Codes lowWords(Codes x, Codes y) { return vzip1q_u32(x, y); }
+  LANES Codes highWords(Codes x, Codes y) { return vzip2q_u32(x, y); }
+  /// The first two lanes of both.
+  LANES Codes lowHalves(Codes x, Codes y) {
+    return vreinterpretq_u32_u64(vzip1q_u64(vreinterpretq_u64_u32(x), vreinterpretq_u64_u32(y)));
+  }
+  LANES Codes highHalves(Codes x, Codes y) {
+    return vreinterpretq_u32_u64(vzip2q_u64(vreinterpretq_u64_u32(x), vreinterpretq_u64_u32(y)));
+  }
+  /// Eight bytes from each.
+  LANES Codes joined(const uint8_t* one, const uint8_t* two) {
+    return vreinterpretq_u32_u8(vcombine_u8(vld1_u8(one), vld1_u8(two)));
+  }
+
+  /// Running sums of products of two rows of activations with four weight rows: of either with the first two, then of
+  /// either with the last two.
+  struct Square {
+    int32x4_t low, high;
+    METHOD void start(Codes from) { low = high = vreinterpretq_s32_u32(from); }
+    /// Adds eight products each. q: eight codes of two weight rows; x: the same of both activation rows.
+    METHOD void add(Codes lowQ, Codes highQ, Codes x) {
+      low = vmmlaq_s32(low, bytes(x), bytes(lowQ));
+      high = vmmlaq_s32(high, bytes(x), bytes(highQ));
+    }
+    /// Of the first activation row with all four, and of the second.
+    METHOD Codes first() { return lowHalves(vreinterpretq_u32_s32(low), vreinterpretq_u32_s32(high)); }
+    METHOD Codes second() { return highHalves(vreinterpretq_u32_s32(low), vreinterpretq_u32_s32(high)); }
+  };
+#endif
 #else
   /// Two rows to a register, in pairs of products.
   template <int bits, int units>

@@ -20,8 +20,9 @@ struct Vec {
   /// Whether codes of 8 bits are signed rather than offset by 128.
   static constexpr bool signedBytes = true;
   /// Whether a sum of products is begun at zero and the offset added last, which takes fewer registers.
-  /// Whether a sum of products is begun at zero and the offset added last, which takes fewer registers.
   static constexpr bool startsLate = false;
+  /// Whether one instruction multiplies two rows with two: then there is a Square (matmul-neon-vec.h).
+  static constexpr bool squares = false;
 
   using Codes = uint32_t;
   using Floats = float;

@@ -24,6 +24,7 @@ struct Vec {
   static constexpr int floatRows = 1;
   static constexpr bool signedBytes = true;
   static constexpr bool startsLate = true;
+  static constexpr bool squares = false;
 
   using Codes = __m128i;
   using Floats = __m128;

@@ -10,6 +10,7 @@ const MatrixKernels* selectMatrixKernels(const CpuFeatures& features) {
   if (features.avx2) return &avx2Kernels;
   if (features.ssse3) return &ssse3Kernels;
 #elif defined(__aarch64__)
+  if (features.i8mm) return &i8mmKernels;
   if (features.dotprod) return &dotprodKernels;
   if (features.neon) return &neonKernels;
 #endif

@@ -18,6 +18,7 @@ extern const MatrixKernels avx512vnniKernels;
 #elif defined(__aarch64__)
 extern const MatrixKernels neonKernels;
 extern const MatrixKernels dotprodKernels;
+extern const MatrixKernels i8mmKernels;
 #endif
 
 /// As MatrixKernels::gatherRow, of all levels: a row of a table is read rarely, and in pieces.

@@ -28,6 +28,7 @@ const sources = [
   "kernels/native/matmul-avx512vnni.cc",
   "kernels/native/matmul-neon.cc",
   "kernels/native/matmul-dotprod.cc",
+  "kernels/native/matmul-i8mm.cc",
   "tests/kernels/native-matmul-harness.cc",
 ];
 
@@ -65,7 +66,7 @@ export const toolchains = {
     compiler: "aarch64-linux-gnu-g++",
     flags: ["-static"],
     runner: ["qemu-aarch64-static", "-cpu", "max"],
-    levels: ["portable", "neon", "dotprod"],
+    levels: ["portable", "neon", "dotprod", "i8mm"],
   },
   /** A processor with the dot product and without i8mm. */
   "neoverse-n1": {

@@ -15,8 +15,8 @@ import {
 } from "./native-matmul-harness.ts";
 
 // Every kernel of every level against the reference, bit by bit. CLAVIS_NATIVE_TOOLCHAIN chooses how the kernels are
-// built and run: "sanitized" adds AddressSanitizer and UndefinedBehaviorSanitizer, "aarch64" and "cortex-a53" run them
-// under qemu.
+// built and run: "sanitized" adds AddressSanitizer and UndefinedBehaviorSanitizer; "aarch64", "neoverse-n1" and
+// "cortex-a53" run them under qemu.
 
 const toolchain: Toolchain =
   toolchains[(process.env.CLAVIS_NATIVE_TOOLCHAIN ?? "native") as keyof typeof toolchains];
