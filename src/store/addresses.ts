@@ -5,6 +5,9 @@ import { checkFileName } from "./names.ts";
 
 // Models at addresses outside the hub.
 
+/** Bytes of a file's name; endings such as `.incomplete.json.new` still fit behind it. */
+const longestGiven = 230;
+
 /** A file at an address. */
 export interface AddressFile {
   readonly url: URL;
@@ -28,7 +31,7 @@ export interface UrlDescription {
  */
 export function filesAt(url: URL): AddressFile[] {
   const given = fileNameOf(url);
-  checkFileName(given);
+  checkFileName(given, longestGiven);
   return partNames(given).map((file) => {
     const part = new URL(url);
     if (file !== given) part.pathname = part.pathname.replace(/[^/]*$/, encodeURIComponent(file));

@@ -49,6 +49,13 @@ export const badFileName = (path: string) =>
     next: "Do not use it; names like this are made to write outside of the model folder.",
   });
 
+export const longFileName = (path: string, most: number) =>
+  new ClavisError("model.file_name", {
+    found: `the file name ${quoted(path)}`,
+    expected: `names of at most ${most} bytes`,
+    next: "Download it by other means under a shorter name, and load it by its path.",
+  });
+
 export const urlWithPassword = (host: string) =>
   new ClavisError("model.name", {
     found: `an address with a user name or password, at ${quoted(host)}`,
@@ -275,13 +282,17 @@ export const noSpace = (folder: string, needed: number, free: number) =>
     next: "Free some space (`clavis list`, `clavis rm`), or choose another folder with HF_HUB_CACHE.",
   });
 
-export const cannotWrite = (path: string, cause: unknown) =>
-  new ClavisError(/ENOSPC|EDQUOT/.test(reasonOf(cause)) ? "pull.space" : "pull.write", {
+export const cannotWrite = (path: string, cause: unknown) => {
+  const isFull = /ENOSPC|EDQUOT/.test(reasonOf(cause));
+  return new ClavisError(isFull ? "pull.space" : "pull.write", {
     found: `the system could not write ${quoted(path)} (${reasonOf(cause)})`,
-    expected: "a folder with room that this user may write",
-    next: "Check the disk and its permissions, or choose another folder with HF_HUB_CACHE.",
+    expected: `a folder ${isFull ? "with room" : "that this user may write"}`,
+    next: isFull
+      ? "Free some space (`clavis list`, `clavis rm`) and run it again; the download goes on where it stopped."
+      : "Check the folder and its permissions, or choose another one with HF_HUB_CACHE.",
     cause,
   });
+};
 
 export const changed = (what: string) =>
   new ClavisError("pull.changed", {

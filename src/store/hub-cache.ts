@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import {
   copyFile,
-  mkdir,
   readdir,
   readFile,
   readlink,
@@ -14,8 +13,9 @@ import {
   unlink,
   writeFile,
 } from "node:fs/promises";
-import { basename, dirname, join, relative, sep } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import { cannotWrite } from "./errors.ts";
+import { makeFolder } from "./folders.ts";
 import { isSafePath } from "./names.ts";
 import type { Listed } from "./quants.ts";
 
@@ -100,7 +100,7 @@ export class RepoCache {
     const link = join(this.folder, "snapshots", commit, ...path.split("/"));
     const blob = this.blob(etag);
     try {
-      await mkdir(dirname(link), { recursive: true });
+      await makeFolder(dirname(link));
       const target = relative(dirname(link), blob);
       if ((await readlink(link).catch(() => undefined)) !== target) await placeLink(target, link, blob);
       if (revision !== commit) await this.#writeRef(revision, commit);
@@ -113,10 +113,9 @@ export class RepoCache {
   async #writeRef(revision: string, commit: string): Promise<void> {
     const ref = join(this.folder, "refs", ...revision.split("/"));
     if ((await readFile(ref, "utf8").catch(() => "")) === commit) return;
-    await mkdir(dirname(ref), { recursive: true });
+    await makeFolder(dirname(ref));
     const temporary = `${ref}.${randomBytes(6).toString("hex")}.incomplete`;
-    await writeFile(temporary, commit);
-    await rename(temporary, ref);
+    await replace(temporary, ref, () => writeFile(temporary, commit));
   }
 
   /**
@@ -201,14 +200,27 @@ const uniqueBlobs = (files: readonly CachedFile[]) =>
 
 /** Replaces what is at `link` in one step. Where links are not allowed (Windows), a copy takes its place. */
 async function placeLink(target: string, link: string, blob: string): Promise<void> {
-  const temporary = join(dirname(link), `.${basename(link)}.${randomBytes(6).toString("hex")}`);
+  // Without the file's own name, which may be as long as names can be.
+  const temporary = join(dirname(link), `.${randomBytes(9).toString("hex")}`);
+  await replace(temporary, link, async () => {
+    try {
+      await symlink(target, temporary, "file");
+    } catch (error) {
+      if (!/EPERM|ENOSYS|ENOTSUP|EOPNOTSUPP/.test((error as NodeJS.ErrnoException).code ?? "")) throw error;
+      await copyFile(blob, temporary);
+    }
+  });
+}
+
+/** Makes a file under another name and moves it to its own; what a full disk leaves of it is removed. */
+async function replace(temporary: string, path: string, make: () => Promise<void>): Promise<void> {
   try {
-    await symlink(target, temporary, "file");
+    await make();
+    await rename(temporary, path);
   } catch (error) {
-    if (!/EPERM|ENOSYS|ENOTSUP|EOPNOTSUPP/.test((error as NodeJS.ErrnoException).code ?? "")) throw error;
-    await copyFile(blob, temporary);
+    await unlink(temporary).catch(() => {});
+    throw error;
   }
-  await rename(temporary, link);
 }
 
 async function removeEmptyFolders(folder: string): Promise<void> {

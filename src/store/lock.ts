@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rename, stat, unlink, utimes } from "node:fs/promises";
+import { type FileHandle, open, readFile, rename, stat, unlink, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Lock } from "./carry-out.ts";
 import { cannotWrite } from "./errors.ts";
+import { makeFolder } from "./folders.ts";
 
 // Lock files, because Node has no flock. A lock names its process; whoever finds the lock of a process that is
 // gone, or one that has not been touched for long, takes it over. What a lock guards is safe without it too:
@@ -33,7 +34,7 @@ export async function takeLock(
 ): Promise<Lock> {
   const id = randomBytes(9).toString("base64url");
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     for (;;) {
       signal?.throwIfAborted();
       if (await create(path, { id, pid: process.pid, host: hostname() })) return heldLock(path, id);
@@ -51,13 +52,22 @@ export async function takeLock(
 }
 
 async function create(path: string, holder: Holder): Promise<boolean> {
+  let handle: FileHandle;
   try {
-    const handle = await open(path, "wx");
-    await handle.writeFile(JSON.stringify(holder)).finally(() => handle.close());
-    return true;
+    handle = await open(path, "wx");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw error;
+  }
+  try {
+    await handle.writeFile(JSON.stringify(holder));
+    return true;
+  } catch (error) {
+    // On a full disk an empty lock would hold others up until it is stale.
+    await unlink(path).catch(() => {});
+    throw error;
+  } finally {
+    await handle.close();
   }
 }
 

@@ -1,4 +1,4 @@
-import { badFileName, badName, urlWithPassword } from "./errors.ts";
+import { badFileName, badName, longFileName, urlWithPassword } from "./errors.ts";
 import { knownModels } from "./known-models.ts";
 
 /** Names of models that come with the package, and their files in its models folder. */
@@ -154,10 +154,20 @@ function checkRevision(shown: string, revision: string): void {
   if (!fine) throw badName(shown, "a branch, a tag or a commit as the revision");
 }
 
-/** @throws ClavisError `model.file_name` for a path in a repository that could lead out of its folder */
-export function checkFileName(path: string): void {
+/** What the file systems of today take for one name, in bytes of UTF-8. */
+const longestName = 255;
+
+/**
+ * @param most  bytes that each name in the path may have
+ * @throws ClavisError `model.file_name` for a path in a repository that could lead out of its folder, or that no
+ *   disk could hold
+ */
+export function checkFileName(path: string, most = longestName): void {
+  if (path.split("/").some((part) => bytesOf(part) > most)) throw longFileName(path, most);
   if (!isSafePath(path)) throw badFileName(path);
 }
+
+const bytesOf = (name: string) => new TextEncoder().encode(name).length;
 
 /** Whether a relative path stays inside the folder that it is joined to, on any system. */
 export function isSafePath(path: string): boolean {
@@ -165,7 +175,7 @@ export function isSafePath(path: string): boolean {
   return path.split("/").every(
     (part) =>
       part !== "" &&
-      part.length <= 255 &&
+      bytesOf(part) <= longestName &&
       !/^\.{1,2}$/.test(part) &&
       // Back slashes and colons separate on Windows; control characters have no place in a name.
       // biome-ignore lint/suspicious/noControlCharactersInRegex: that is the point

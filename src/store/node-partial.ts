@@ -1,6 +1,7 @@
-import { type FileHandle, mkdir, open, readFile, rename, unlink, writeFile } from "node:fs/promises";
+import { type FileHandle, open, readFile, rename, unlink, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { cannotWrite } from "./errors.ts";
+import { makeFolder } from "./folders.ts";
 import type { PartialFile, PartialHandle, SavedPartial } from "./partial.ts";
 
 const syncEveryBytes = 64 * 2 ** 20;
@@ -15,7 +16,7 @@ export class NodePartial implements PartialFile {
 
   open(size: number, keep: boolean): Promise<PartialHandle> {
     return this.#disk(async () => {
-      await mkdir(dirname(this.shown), { recursive: true });
+      await makeFolder(dirname(this.shown));
       const handle = await open(this.shown, keep ? "r+" : "w+");
       try {
         await handle.truncate(size);
@@ -39,8 +40,14 @@ export class NodePartial implements PartialFile {
   }
 
   async save(state: object): Promise<void> {
-    await writeFile(`${this.#stateFile}.new`, JSON.stringify(state));
-    await rename(`${this.#stateFile}.new`, this.#stateFile);
+    const unfinished = `${this.#stateFile}.new`;
+    try {
+      await writeFile(unfinished, JSON.stringify(state));
+      await rename(unfinished, this.#stateFile);
+    } catch (error) {
+      await unlink(unfinished).catch(() => {});
+      throw error;
+    }
   }
 
   /** Gives the whole file its name; its state is of no use any more. */

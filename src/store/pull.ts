@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdir, stat, statfs } from "node:fs/promises";
+import { stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ClavisError } from "../errors.ts";
 import { describeUrl } from "./addresses.ts";
 import { carryOut, type Plan, type Task } from "./carry-out.ts";
 import { partialBytes } from "./download.ts";
 import { cannotWrite, changed, noSpace, offline } from "./errors.ts";
+import { makeFolder } from "./folders.ts";
 import { type HubFile, listFiles, locateFile } from "./hub.ts";
 import { RepoCache } from "./hub-cache.ts";
 import { takeLock } from "./lock.ts";
@@ -65,7 +66,7 @@ async function checkSpace(tasks: readonly Task[], folder: string): Promise<void>
   let needed = 0;
   for (const { remote, partial } of tasks) needed += remote.size - ((await partialBytes(partial)) ?? 0);
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
   } catch (error) {
     throw cannotWrite(folder, error);
   }

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type AddressFile, filesAt } from "./addresses.ts";
+import { makeFolder } from "./folders.ts";
 import type { Settings } from "./settings.ts";
 
 // Files from addresses outside the hub: urls/HOST-HASH/FILE, and beside each FILE.source.json.
@@ -41,7 +42,7 @@ export async function readSource(path: string): Promise<SourceRecord | undefined
 }
 
 export async function writeSource(path: string, record: SourceRecord): Promise<void> {
-  await mkdir(join(path, ".."), { recursive: true });
+  await makeFolder(join(path, ".."));
   await writeFile(`${path}.source.json.new`, JSON.stringify(record));
   await rename(`${path}.source.json.new`, `${path}.source.json`);
 }
