@@ -71,7 +71,7 @@ const sizes = [
 const lastJson = (text) => JSON.parse(text.slice(text.indexOf("{")));
 
 function ours(path) {
-  const main = join(root, "dist/cli/main.js");
+  const main = join(root, "dist/node/main.js");
   const extra = ["--device", options.device, "--mode", options.mode];
   return lastJson(
     execFileSync("node", [main, "bench", path, "--json", ...sizes, ...extra], { encoding: "utf8" }),

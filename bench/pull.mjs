@@ -50,7 +50,7 @@ async function measure() {
     const port = await new Promise((resolve) => server.stdout.once("data", (text) => resolve(Number(text))));
     const variables = { HF_ENDPOINT: `http://127.0.0.1:${port}`, HF_HOME: folder, XDG_CACHE_HOME: folder };
     Object.assign(process.env, variables, { NO_PROXY: "127.0.0.1" });
-    const { pull } = await import("../dist/index.js");
+    const { pull } = await import("../dist/node/index.js");
     const beforeKiB = process.resourceUsage().maxRSS;
     const start = performance.now();
     await pull("hf.co/org/bench/bench.gguf");

@@ -1,12 +1,13 @@
-// Builds dist/: TypeScript to JavaScript, AssemblyScript to WebAssembly, a bundle of both for browsers, and the
+// Builds dist/: TypeScript to JavaScript, bundles of that for Node and for browsers, AssemblyScript to WebAssembly, and the
 // native kernels where a C++ compiler is (which `npm install` has done already, unless their sources changed).
 // Does nothing where dist/ is newer than every source, so that `npm start` and `npm test` can call it each time.
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildBrowser } from "./build-browser.mjs";
 import { buildNative } from "./build-native.mjs";
+import { buildNode } from "./build-node.mjs";
 import { buildWasm } from "./build-wasm.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -28,8 +29,6 @@ function buildTypeScript() {
   const { status } = spawnSync(process.execPath, [tsc, "-p", root], { cwd: root, stdio: ["ignore", 2, 2] });
   if (status !== 0) process.exit(status ?? 1);
   removeOrphans();
-  const main = join(root, "dist/cli/main.js");
-  if (existsSync(main)) chmodSync(main, 0o755);
   writeFileSync(stamp, "");
 }
 
@@ -40,13 +39,14 @@ function buildTypeScript() {
 function removeOrphans() {
   const compiled = readdirSync(join(root, "dist"), { recursive: true, encoding: "utf8" });
   for (const name of compiled) {
-    if (/^(kernels|native|browser)\b/.test(name) || !/\.(d\.ts|js)$/.test(name)) continue;
+    if (/^(kernels|native|browser|node)\b/.test(name) || !/\.(d\.ts|js)$/.test(name)) continue;
     const source = join(root, "src", name.replace(/\.(d\.ts|js)$/, ".ts"));
     if (!existsSync(source)) rmSync(join(root, "dist", name));
   }
 }
 
 buildTypeScript();
+await buildNode();
 await buildWasm();
 await buildBrowser();
 const { built, message } = await buildNative();

@@ -8,6 +8,7 @@ const src = join(root, "src");
 /** Folders in the order of the data's way; a file imports only from its own folder and those before it. */
 const order = [
   "errors.ts",
+  "node-package.ts",
   "bytes",
   "tokens",
   "graph",

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { ClavisError } from "../errors.ts";
+import { packageFile } from "../node-package.ts";
 import { addBench } from "./bench.ts";
 import { addDevices } from "./devices.ts";
 import { exitCodeOf, Interrupted, OutputClosed, wrongUsage } from "./errors.ts";
@@ -132,5 +133,5 @@ function asData(error: unknown): object {
 }
 
 function version(): string {
-  return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
+  return JSON.parse(readFileSync(packageFile("package.json"), "utf8")).version;
 }

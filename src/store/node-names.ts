@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { packageFile } from "../node-package.ts";
 import { builtInMissing, notFound } from "./errors.ts";
 import { type BuiltInName, type ModelName, type PathName, parseName, suggestions } from "./names.ts";
 
@@ -16,7 +17,8 @@ export function parseLocalName(text: string): ModelName {
  * @throws ClavisError `model.not_found`
  */
 export function localPath(name: BuiltInName | PathName): string {
-  const path = name.kind === "builtIn" ? join(packageFolder(), "models", name.file) : pathOnDisk(name.path);
+  const path =
+    name.kind === "builtIn" ? fileURLToPath(packageFile(`models/${name.file}`)) : pathOnDisk(name.path);
   if (existsSync(path)) return path;
   throw name.kind === "builtIn" ? builtInMissing(path) : notFound(path, suggestions(name.shown));
 }
@@ -24,9 +26,4 @@ export function localPath(name: BuiltInName | PathName): string {
 function pathOnDisk(path: string): string {
   if (/^file:\/\//i.test(path)) return fileURLToPath(path);
   return /^~[/\\]/.test(path) && !existsSync(path) ? join(homedir(), path.slice(2)) : path;
-}
-
-/** The folder of package.json: one above both src/ and dist/. */
-function packageFolder(): string {
-  return join(dirname(fileURLToPath(import.meta.url)), "../..");
 }

@@ -5,7 +5,7 @@ import { describe } from "vitest";
 import { root } from "../support/shared.ts";
 
 /** The built command. `npm test` and `npm run check` build it first. */
-export const main = join(root, "dist/cli/main.js");
+export const main = join(root, "dist/node/main.js");
 
 export function describeBuilt(title: string, body: () => void): void {
   const built = existsSync(main);

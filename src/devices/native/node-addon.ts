@@ -1,13 +1,8 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import { packageFile } from "../../node-package.ts";
 import type { Addon } from "./addon.ts";
-
-/** dist/native, from dist/devices/native as well as from src/devices/native (tests run the sources). */
-const folder = new URL(
-  import.meta.url.endsWith(".ts") ? "../../../dist/native/" : "../../native/",
-  import.meta.url,
-);
 
 /**
  * Loads the compiled kernels.
@@ -15,7 +10,7 @@ const folder = new URL(
  * @throws Error where they were not built, or the system refuses to load them
  */
 export function loadAddon(): Addon {
-  const path = fileURLToPath(new URL("clavis.node", folder));
+  const path = fileURLToPath(packageFile("dist/native/clavis.node"));
   if (!existsSync(path)) throw new Error("its kernels were not compiled; that needs g++ or clang++ (C++20)");
   return createRequire(import.meta.url)(path) as Addon;
 }

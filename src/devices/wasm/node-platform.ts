@@ -2,15 +2,10 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
+import { packageFile } from "../../node-package.ts";
 import { defaultThreads } from "../node-cores.ts";
 import type { WasmPlatform } from "./platform.ts";
 import { workerMain } from "./worker.ts";
-
-/** dist/kernels, from dist/devices/wasm as well as from src/devices/wasm (tests run the sources). */
-const folder = new URL(
-  import.meta.url.endsWith(".ts") ? "../../../dist/kernels/" : "../../kernels/",
-  import.meta.url,
-);
 
 const mostThreads = 16;
 
@@ -24,7 +19,7 @@ export const nodePlatform: WasmPlatform = {
   },
 
   async compile(file) {
-    return WebAssembly.compile(await readFile(fileURLToPath(new URL(file, folder))));
+    return WebAssembly.compile(await readFile(fileURLToPath(packageFile(`dist/kernels/${file}`))));
   },
 
   threads: () => ({ available: true }),
