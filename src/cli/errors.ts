@@ -42,11 +42,11 @@ export const wrongUsage = (kind: string, complaint: string, command: string, sug
     next: suggestion ?? `See \`${command} --help\`.`,
   });
 
-export const neitherModelNorFile = (word: string, defaultModel: string) =>
+export const neitherModelNorFile = (word: string, defaultModel: string, near: readonly string[]) =>
   new ClavisError("model.not_found", {
     found: `${quoted(word)} is neither the name of a model nor a file`,
-    expected: `${quoted(defaultModel)}, or the path of a GGUF file`,
-    next: `Check the path; if it is a prompt, name the model first: clavis run ${defaultModel} ${quoted(word)}`,
+    expected: `a name such as ${near.map(quoted).join(", ")}, owner/repo of the Hugging Face hub, or the path of a GGUF file`,
+    next: `Check the name; \`clavis list\` shows the models that are here. If it is a prompt, name the model first: clavis run ${defaultModel} ${quoted(word)}`,
   });
 
 export const emptyPrompt = () =>

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { bytes, columns, visible } from "./format.ts";
 import { type CommonFlags, commonOptions } from "./options.ts";
-import { print, printJson } from "./output.ts";
+import { note, print, printJson } from "./output.ts";
 
 export function addList(program: Command): void {
   commonOptions(program.command("list").alias("ls"))
@@ -35,6 +35,8 @@ async function listModels(flags: CommonFlags): Promise<void> {
   await print(
     visible(columns([["NAME", "SIZE", "TYPE", "ARCHITECTURE", "LICENCE", "FROM", "USED"], ...rows])),
   );
+  if (models.every(({ from }) => from === "package"))
+    note("No model has been downloaded yet; for example: clavis pull qwen3:0.6b");
 }
 
 function ago(ms: number): string {

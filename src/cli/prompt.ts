@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { defaultModel, isModelName } from "../store/names.ts";
+import { defaultModel, isModelName, suggestions } from "../store/names.ts";
 import { emptyPrompt, neitherModelNorFile } from "./errors.ts";
 import { type ReadOptions, readText, stdinKind } from "./input.ts";
 import { note } from "./output.ts";
@@ -25,7 +25,7 @@ export function modelAndPrompt(words: readonly string[]): ModelAndPrompt {
   }
   const prompt = words.join(" ");
   if (prompt.trim() === "") throw emptyPrompt();
-  if (!/\s/.test(first)) throw neitherModelNorFile(first, defaultModel);
+  if (!/\s/.test(first)) throw neitherModelNorFile(first, defaultModel, suggestions(first));
   return { model: defaultModel, prompt };
 }
 

@@ -40,23 +40,48 @@ export class PullDisplay {
     while (this.#points.length > 2 && ms - this.#points[0].ms > windowMs) this.#points.shift();
     if (ms - this.#shownMs < (this.#isTerminal ? barMs : lineMs) || all === 0) return;
     this.#shownMs = ms;
-    const text = `${what}${figures(done, all, this.#points[0], ms)}`;
+    const [first] = this.#points;
+    const state = { what, done, all, perMs: (done - first.done) / (ms - first.ms) };
     if (!this.#isTerminal) {
-      note(text);
+      note(figures(state).join(", "));
       return;
     }
     this.#hasBar = true;
-    const bar = "=".repeat(Math.floor((done / all) * 20)).padEnd(20);
-    const width = (process.stderr.columns || 80) - 1; // some terminals say 0
-    process.stderr.write(`\r\u001b[K${`[${bar}] ${text}`.slice(0, width)}`);
+    const columns = process.stderr.columns || 80; // some terminals say 0
+    process.stderr.write(`\r\u001b[K${progressLine(state, columns)}`);
   }
 }
 
-function figures(done: number, all: number, first: { ms: number; done: number }, ms: number): string {
-  const share = `${Math.floor((done / all) * 100)} %, ${bytes(done)} of ${bytes(all)}`;
-  const perMs = (done - first.done) / (ms - first.ms);
-  if (!(perMs > 0) || !Number.isFinite(perMs)) return share;
-  return `${share}, ${bytes(Math.round(perMs * 1000))}/s, ${duration((all - done) / perMs)} left`;
+interface ProgressState {
+  /** Put in front: what is done, where it is no download. */
+  readonly what: string;
+  readonly done: number;
+  readonly all: number;
+  /** Bytes per millisecond; not above 0 where it is not known. */
+  readonly perMs: number;
+}
+
+/** Columns left free at the end, so that a typed ^C stays on the line and goes away with it. */
+const margin = 3;
+const [shortestBar, longestBar] = [8, 40];
+
+/** A bar and as many figures as a terminal's line has room for, the most telling first. */
+export function progressLine(state: ProgressState, columns: number): string {
+  const room = columns - margin;
+  const parts = figures(state);
+  while (parts.length > 1 && parts.join(", ").length > room) parts.pop();
+  const text = parts.join(", ").slice(0, Math.max(room, 0));
+  const length = Math.min(longestBar, room - text.length - "[] ".length);
+  if (length < shortestBar) return text;
+  return `[${"=".repeat(Math.floor((state.done / state.all) * length)).padEnd(length)}] ${text}`;
+}
+
+function figures({ what, done, all, perMs }: ProgressState): string[] {
+  const share = `${what}${Math.floor((done / all) * 100)} %`;
+  const parts = [share, `${bytes(done)} of ${bytes(all)}`];
+  if (perMs > 0 && Number.isFinite(perMs))
+    parts.push(`${bytes(Math.round(perMs * 1000))}/s`, `${duration((all - done) / perMs)} left`);
+  return parts;
 }
 
 function duration(ms: number): string {

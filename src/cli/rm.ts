@@ -22,5 +22,6 @@ async function removeModels(names: readonly string[], flags: CommonFlags): Promi
     for (const model of removed.models) note(`${model} removed`);
   }
   if (flags.json) await printJson({ removed: models, freed_bytes: freedBytes });
-  else note(`${bytes(freedBytes)} freed`);
+  else if (freedBytes > 0) note(`${bytes(freedBytes)} freed`);
+  else note("Nothing freed: another model or revision needs the same bytes.");
 }

@@ -1,10 +1,10 @@
 import { ambiguous } from "./errors.ts";
-import type { HubName } from "./names.ts";
+import { type HubName, shortName } from "./names.ts";
 import { chooseFiles, type Listed, quantOf } from "./quants.ts";
 
 /** A model of a repository that is here, in the newest commit that has it whole. */
 export interface CachedModel<File extends Listed> {
-  /** A name that loads it: the short form where it is the only one of its quantisation. */
+  /** A name that loads it: a well-known one, else a short form where it is the only one of its quantisation. */
   readonly name: string;
   /** Of its file, or of the first part of a split one. */
   readonly path: string;
@@ -37,8 +37,10 @@ export function modelsAmong<File extends Listed>(
   const list = [...models.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
   const quants = list.map(({ path }) => quantOf(path));
   return list.map((model, i) => {
-    const unique = quants[i] !== undefined && quants.filter((quant) => quant === quants[i]).length === 1;
-    return { ...model, name: unique ? `${repo}:${quants[i]}` : `hf.co/${repo}/${model.path}` };
+    const quant = quants[i];
+    if (quant === undefined || quants.filter((one) => one === quant).length > 1)
+      return { ...model, name: `hf.co/${repo}/${model.path}` };
+    return { ...model, name: shortName(repo, quant) ?? `${repo}:${quant}` };
   });
 }
 

@@ -67,7 +67,7 @@ export const notFound = (path: string, names: readonly string[]) =>
   new ClavisError("model.not_found", {
     found: `nothing at ${quoted(path)}`,
     expected: `the path of a GGUF file, owner/repo of the Hugging Face hub, or a name such as ${several(names)}`,
-    next: "Check the path or the name.",
+    next: "Check the path or the name; `clavis list` shows the models that are here.",
   });
 
 export const builtInMissing = (path: string) =>

@@ -89,12 +89,47 @@ function knownName(text: string): HubName | undefined {
   return { kind: "hub", shown: text, repo, revision: "main", preferred: quant };
 }
 
-/** Well-known names that share the beginning of a word, else a few of them. */
+/** The short name of a quantisation of a repository, where it has one. */
+export function shortName(repo: string, quant: string): string | undefined {
+  return Object.keys(knownModels).find(
+    (name) => knownModels[name].repo === repo && knownModels[name].quant === quant,
+  );
+}
+
+const mostSuggestions = 6;
+
+/** Names that a mistyped word may have meant, nearest first; a few well-known ones where none is near. */
 export function suggestions(word: string): string[] {
-  const names = Object.keys(knownModels);
-  const family = word.toLowerCase().split(":")[0];
-  const near = names.filter((one) => one.startsWith(family.slice(0, 4)));
-  return [...builtIn.keys(), ...(family.length > 2 && near.length > 0 ? near : names.slice(0, 3))];
+  const text = word.toLowerCase();
+  const near = [...builtIn.keys(), ...Object.keys(knownModels)]
+    .map((name) => {
+      const family = name.split(":")[0];
+      const sameFamily = text.split(":")[0] === family;
+      const steps = Math.min(editSteps(text, name), text.includes(":") ? Infinity : editSteps(text, family));
+      return { name, steps: sameFamily ? Math.min(steps, 2) : steps };
+    })
+    .filter(({ steps }) => steps <= Math.min(2, Math.floor(text.length / 3)))
+    .sort((a, b) => a.steps - b.steps)
+    .map(({ name }) => name);
+  const usual = ["stories", "qwen3:0.6b", "llama3.2:1b", "gemma3:1b"];
+  return near.length > 0 ? near.slice(0, mostSuggestions) : usual;
+}
+
+/** Letters to change, add, leave out or swap with their neighbour to make one word of another. */
+function editSteps(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > 2) return Infinity;
+  let [before, row]: number[][] = [[], Array.from({ length: b.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1] ? 0 : 1;
+      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + same);
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      if (swapped) next[j] = Math.min(next[j], before[j - 2] + 1);
+    }
+    [before, row] = [row, next];
+  }
+  return row[b.length];
 }
 
 function parseUrl(name: string): ModelName {

@@ -20,7 +20,7 @@ import { checkDigest, digestNamed } from "./records.ts";
 import { findLocal } from "./resolve.ts";
 import { withRetries } from "./retry.ts";
 import { signaturesOf } from "./signatures.ts";
-import { type Store, storeOf } from "./store.ts";
+import { retryTeller, type Store, storeOf } from "./store.ts";
 import { isThere, readSource, urlFiles, writeSource } from "./url-cache.ts";
 
 /** Room left free on a disk, for everything else on the machine. */
@@ -102,7 +102,8 @@ type NodePlan = Plan & { readonly folder: string };
 
 async function hubPlan(store: Store, name: HubName): Promise<NodePlan> {
   const { network, settings, signal } = store;
-  const retried = <T>(attempt: () => Promise<T>) => withRetries(store.patience, signal, attempt);
+  const retried = <T>(attempt: () => Promise<T>) =>
+    withRetries(store.patience, signal, attempt, retryTeller(store, name.shown));
   const listed = await retried(() => listFiles(network, settings, name, signal)).catch((error) => {
     // Mirrors may have files and no lists. Then a file that is named is brought without a look for its signature.
     if (!isWholeName(name) || !/^net\.(missing|status|answer)$/.test(error.code)) throw error;
@@ -207,8 +208,11 @@ async function urlPlan(store: Store, name: UrlName): Promise<NodePlan> {
   const tasks: Task[] = [];
   const files = urlFiles(settings, name.url);
   for (const file of files) {
-    const described = await withRetries(store.patience, signal, () =>
-      describeUrl(network, settings, file.url, signal),
+    const described = await withRetries(
+      store.patience,
+      signal,
+      () => describeUrl(network, settings, file.url, signal),
+      retryTeller(store, file.file),
     );
     // Without a version nothing tells whether half a file goes with the other half.
     const version = described.version ?? randomBytes(9).toString("hex");

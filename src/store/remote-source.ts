@@ -3,14 +3,14 @@ import { checkRange } from "../bytes/source.ts";
 import { ClavisError } from "../errors.ts";
 import { describeUrl, filesAt } from "./addresses.ts";
 import { type Client, refusal, within } from "./client.ts";
-import { brokenOff, changed, noRanges } from "./errors.ts";
+import { brokenOff, changed, noRanges, offline } from "./errors.ts";
 import { listFiles, locateFile } from "./hub.ts";
 import type { HubName, UrlName } from "./names.ts";
 import { parseLocalName } from "./node-names.ts";
 import type { StoreOptions } from "./options.ts";
 import { chooseFiles } from "./quants.ts";
 import { Passing, withRetries } from "./retry.ts";
-import { type Store, storeOf } from "./store.ts";
+import { retryTeller, type Store, storeOf } from "./store.ts";
 
 /** What one request asks for, and how many answers are kept. A header is read from front to back. */
 const blockBytes = 2 ** 20;
@@ -25,6 +25,7 @@ const keptBlocks = 4;
 export async function openRemote(name: string, options: StoreOptions = {}): Promise<ByteSource[]> {
   const store = storeOf(options);
   const parsed = parseLocalName(name);
+  if (store.settings.offline) throw offline(name);
   if (parsed.kind === "hub") return hubSources(store, parsed);
   if (parsed.kind === "url") return urlSources(store, parsed);
   throw new TypeError(`${parsed.kind} names are files already`);
@@ -32,7 +33,8 @@ export async function openRemote(name: string, options: StoreOptions = {}): Prom
 
 async function hubSources(store: Store, name: HubName): Promise<ByteSource[]> {
   const { network, settings, signal, patience } = store;
-  const retried = <T>(attempt: () => Promise<T>) => withRetries(patience, signal, attempt);
+  const retried = <T>(attempt: () => Promise<T>) =>
+    withRetries(patience, signal, attempt, retryTeller(store, name.shown));
   const { files, quant, chosen } = chooseFiles(
     name.repo,
     await retried(() => listFiles(network, settings, name, signal)),
@@ -52,7 +54,12 @@ async function urlSources(store: Store, name: UrlName): Promise<ByteSource[]> {
   const { network, settings, signal, patience } = store;
   return Promise.all(
     filesAt(name.url).map(async ({ url }) => {
-      const { size } = await withRetries(patience, signal, () => describeUrl(network, settings, url, signal));
+      const { size } = await withRetries(
+        patience,
+        signal,
+        () => describeUrl(network, settings, url, signal),
+        retryTeller(store, name.shown),
+      );
       return remoteSource(store, url.href, url, size);
     }),
   );

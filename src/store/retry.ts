@@ -70,11 +70,16 @@ function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Does a request again while its failures may pass. */
+/**
+ * Does a request again while its failures may pass.
+ *
+ * @param told  called before each wait
+ */
 export async function withRetries<T>(
   patience: Patience,
   signal: AbortSignal | undefined,
   attempt: () => Promise<T>,
+  told?: (error: ClavisError, waitMs: number) => void,
 ): Promise<T> {
   for (let failures = 1; ; failures++) {
     try {
@@ -83,7 +88,7 @@ export async function withRetries<T>(
       const unanswered = error instanceof ClavisError && error.code === "net.unreachable";
       const failure = unanswered ? new Passing(error) : error;
       if (!(failure instanceof Passing)) throw error;
-      await pause(failure, failures, patience, { signal });
+      await pause(failure, failures, patience, { signal, told });
     }
   }
 }

@@ -166,6 +166,18 @@ describeBuilt("models by name", () => {
     expect(stderr).toContain("net.missing");
     const offline = await clavis(["pull", "org/stories-GGUF"], { env: { ...env, HF_HUB_OFFLINE: "1" } });
     expect(offline.stderr).toContain("net.offline");
+    hub.seen.length = 0;
+    for (const words of [
+      ["info", "qwen3:0.6b"],
+      ["run", "qwen3:0.6b", "Hello"],
+    ]) {
+      const asked = await clavis(words, { env: { ...env, HF_HUB_OFFLINE: "1" } });
+      expect(asked).toMatchObject({ code: 1, stderr: expect.stringContaining("net.offline") });
+    }
+    expect(hub.seen).toEqual([]);
+    const mistyped = await clavis(["run", "qwn3:0.6b"], { env });
+    expect(mistyped.stderr).toMatch(/"qwn3:0\.6b" is neither .*\n.*"qwen3:0\.6b".*\n.*`clavis list`/);
+    expect((await clavis(["list"], { env })).stderr).toContain("clavis pull qwen3:0.6b");
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { knownModels } from "../../src/store/known-models.ts";
-import { isModelName, isSafePath } from "../../src/store/names.ts";
+import { isModelName, isSafePath, suggestions } from "../../src/store/names.ts";
 import { parseLocalName } from "../../src/store/node-names.ts";
 import { chooseFiles, quantOf } from "../../src/store/quants.ts";
 
@@ -110,6 +110,24 @@ describe("names", () => {
         "phi4-mini:3.8b",
       ].map((name) => knownModels[name].repo),
     );
+  });
+
+  test.each([
+    ["qwn3", ["qwen3:0.6b", "qwen3:1.7b"]],
+    ["qwen3:5b", ["qwen3:4b", "qwen3:8b"]],
+    ["qwen3:600m", ["qwen3:0.6b"]],
+    ["llama3.2:1", ["llama3.2:1b", "llama3.2:3b"]],
+    ["lama3.2", ["llama3.2:1b"]],
+    ["gemma3:1b-it", ["gemma3:1b"]],
+    ["storeis", ["stories"]],
+    ["Gemma", ["gemma3:1b"]],
+    ["xyz", ["stories", "qwen3:0.6b", "llama3.2:1b", "gemma3:1b"]],
+    ["", ["stories"]],
+  ])("%j may have meant %j", (word, expected) => {
+    const found = suggestions(word);
+    expect(found).toEqual(expect.arrayContaining(expected));
+    expect(found.length).toBeLessThanOrEqual(6);
+    for (const name of found) expect(isModelName(name)).toBe(true);
   });
 
   test("paths that could leave their folder on some system are not safe", () => {

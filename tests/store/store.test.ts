@@ -311,6 +311,17 @@ describe("faults", () => {
     await expect(pull("hf.co/org/tiny/n.gguf", options)).rejects.toMatchObject({ code: "net.too_many" });
   });
 
+  test("a server that does not answer is waited for aloud", async () => {
+    const events: PullEvent[] = [];
+    const options = { ...optionsFor(hub, emptyFolder(), { HF_ENDPOINT: "http://127.0.0.1:1" }), ...tries(3) };
+    const onEvent = (event: PullEvent) => void events.push(event);
+    await expect(pull("org/tiny", { ...options, onEvent })).rejects.toMatchObject({
+      code: "net.unreachable",
+    });
+    expect(events.map(({ type }) => type)).toEqual(["retry", "retry"]);
+    expect(events[0]).toMatchObject({ file: "org/tiny", error: { code: "net.unreachable" } });
+  });
+
   test("faults of the file list pass too", async () => {
     hub.add("org/tiny/m.gguf", modelBytes(1000));
     const faults: Fault[] = [{ kind: "reset" }, { kind: "status", status: 503, retryAfter: "0" }];
