@@ -1,7 +1,7 @@
 import { type Gguf, openGguf } from "./bytes/gguf.ts";
 import type { ByteSource } from "./bytes/source.ts";
 import type { TensorType } from "./bytes/types.ts";
-import type { Device, DeviceName, Program } from "./devices/device.ts";
+import type { Device, DeviceDescription, DeviceName, Program } from "./devices/device.ts";
 import { ClavisError, grouped } from "./errors.ts";
 import { Engine } from "./generate/engine.ts";
 import type { GenerateRequest } from "./generate/request.ts";
@@ -73,6 +73,7 @@ export interface Inspection {
 /** A loaded model: what its file says, and how it runs here. */
 export interface ModelInfo extends Inspection {
   readonly device: DeviceName;
+  /** The kernels in use, e.g. "avx512vnni"; after a plus sign those that prompts take in fast mode, where they differ. */
   readonly kernels: string;
   readonly threads: number;
   readonly mode: "fast" | "reproducible";
@@ -134,7 +135,7 @@ export class Model implements AsyncDisposable {
       const info: ModelInfo = {
         ...inspect(gguf),
         device: device.name,
-        kernels: described.kernels,
+        kernels: kernelsOf(described, plan.mode),
         threads: program.threads,
         mode: plan.mode,
         context,
@@ -415,6 +416,10 @@ function checkChoice(name: string, value: string, choices: readonly string[]): v
 /** load.kv_type for kvType. */
 const loadCode = (option: string) =>
   `load.${option.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`;
+
+function kernelsOf({ kernels, fastKernels }: DeviceDescription, mode: Plan["mode"]): string {
+  return mode === "fast" && fastKernels ? `${kernels} + ${fastKernels}` : kernels;
+}
 
 async function chooseDevice(devices: readonly Device[], name: "auto" | DeviceName): Promise<Device> {
   const reasons: string[] = [];

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cpu.h"
+#include "formats.h"
 #include "load.h"
 #include "matrix.h"
 #include "memory.h"
@@ -202,7 +203,7 @@ struct Held {
   std::vector<Weight> weights;
   std::vector<int32_t> tokens, positions, slots, pageTables, wanted;
   size_t logits = 0, logitsStride = 0, vocabulary = 0;
-  Region weightMemory, arenaMemory, cacheMemory, scratchMemory;
+  Region weightMemory, arenaMemory, cacheMemory, scratchMemory, preparedMemory;
   size_t bytes = 0;
 };
 
@@ -304,7 +305,12 @@ class LoadTask final : public Task {
 
 // ---- exported functions
 
-CpuFeatures featuresFor(napi_env env, napi_value level) { return limitCpu(detectCpu(), text(env, level).c_str()); }
+/// What a program under this level may use. Asks for the tiles before the team has threads.
+CpuFeatures featuresFor(napi_env env, napi_value level) {
+  CpuFeatures features = limitCpu(detectCpu(), text(env, level).c_str());
+  if (features.amxBf16 && !tilesWork()) features.amxBf16 = false;
+  return features;
+}
 
 /// Threads of the team for a wish.
 unsigned teamOf(size_t wish) {
@@ -313,7 +319,7 @@ unsigned teamOf(size_t wish) {
   return threads;
 }
 
-/// describe(level?): { level, matrix, rows, group }
+/// describe(level?): { level, matrix, rows, fast, group }
 napi_value describe(napi_env env, napi_value* arguments) {
   const CpuFeatures features = featuresFor(env, arguments[0]);
   const MatrixKernels* matrix = selectMatrixKernels(features);
@@ -322,6 +328,14 @@ napi_value describe(napi_env env, napi_value* arguments) {
   napi_set_named_property(env, result, "level", string(env, levelName(features)));
   napi_set_named_property(env, result, "matrix", string(env, matrix->name));
   napi_set_named_property(env, result, "rows", string(env, selectRowKernels(features)->name));
+  std::string fast;
+  for (const int format : {kQ4_0, kBF16, kF16, kF32}) {
+    const FastKernels* kernels = selectFastKernels(features, format);
+    if (kernels != nullptr && fast.find(kernels->name) == std::string::npos) {
+      fast += (fast.empty() ? "" : ", ") + std::string(kernels->name);
+    }
+  }
+  napi_set_named_property(env, result, "fast", string(env, fast));
   napi_set_named_property(env, result, "group", real(env, matrix->group));
   return result;
 }
@@ -368,6 +382,13 @@ napi_value measure(napi_env env, napi_value* arguments) {
   return Task::start(std::move(task));
 }
 
+/// fastKernels(level, format): the name of the fast kernels for a format, "" where there are none
+napi_value fastKernels(napi_env env, napi_value* arguments) {
+  const FastKernels* fast =
+      selectFastKernels(featuresFor(env, arguments[0]), static_cast<int>(number(env, arguments[1])));
+  return string(env, fast != nullptr ? fast->name : "");
+}
+
 /// packedBytes(level, format, rows, width): bytes, 0 for a format that is not packed
 napi_value packedBytes(napi_env env, napi_value* arguments) {
   const MatrixKernels* matrix = selectMatrixKernels(featuresFor(env, arguments[0]));
@@ -394,7 +415,8 @@ Region allocate(size_t bytes) {
 }
 
 /// Lays the weights out one after another, from what addon.ts says of them: kind, format, rows, width, experts each.
-void layOutWeights(Held& held, View<double> fields) {
+/// `fast` are the features that fast kernels may use; none in reproducible mode.
+void layOutWeights(Held& held, View<double> fields, const CpuFeatures& fast) {
   const MatrixKernels& matrix = *held.program.matrix;
   size_t bytes = 0;
   std::vector<size_t> offsets;
@@ -408,6 +430,7 @@ void layOutWeights(Held& held, View<double> fields) {
     switch (static_cast<int>(f[0])) {
       case matrixKind:
         weight.expertBytes = to64(matrix.packedBytes(weight.format, weight.rows, weight.width));
+        weight.fast = selectFastKernels(fast, weight.format);
         break;
       case vectorKind:
         weight.expertBytes = to64(weight.width * sizeof(float));
@@ -425,7 +448,7 @@ void layOutWeights(Held& held, View<double> fields) {
 }
 
 /// open({ level, threads, tape, weights, arenaBytes, layers, kvHeads, headWidth, pages, quantized, tokens,
-///        pagesPerSequence, logits, logitsStride, vocabulary }): program
+///        pagesPerSequence, logits, logitsStride, vocabulary, wanted, fast }): program
 napi_value openProgram(napi_env env, napi_value* arguments) {
   const napi_value options = arguments[0];
   const auto get = [&](const char* name) { return countOf(env, options, name); };
@@ -436,7 +459,8 @@ napi_value openProgram(napi_env env, napi_value* arguments) {
   program.rows = selectRowKernels(features);
   program.threads = teamOf(get("threads"));
   held->tape = words(env, property(env, options, "tape"));
-  layOutWeights(*held, view<double>(env, property(env, options, "weights"), napi_float64_array));
+  layOutWeights(*held, view<double>(env, property(env, options, "weights"), napi_float64_array),
+                get("fast") != 0 ? features : CpuFeatures{});
   held->logits = get("logits");
   held->logitsStride = get("logitsStride");
   held->vocabulary = get("vocabulary");
@@ -463,7 +487,9 @@ napi_value openProgram(napi_env env, napi_value* arguments) {
   program.scratchBytes = tapeScratch(program, get("tokens"), program.step.pagesPerSequence * pagePositions);
   held->scratchMemory = allocate(program.scratchBytes * program.threads);
   program.scratch = held->scratchMemory.data();
-  held->bytes += cacheBytes + held->arenaMemory.bytes() + held->scratchMemory.bytes();
+  held->preparedMemory = allocate(tapePrepared(program, std::max(get("tokens"), get("wanted"))));
+  program.prepared = held->preparedMemory.data();
+  held->bytes += cacheBytes + held->arenaMemory.bytes() + held->scratchMemory.bytes() + held->preparedMemory.bytes();
 
   auto handle = std::make_unique<Handle>(std::move(held));
   napi_value result;
@@ -650,6 +676,7 @@ NAPI_MODULE_INIT() {
     add<describe>(env, exports, "describe");
     add<features>(env, exports, "features");
     add<measure>(env, exports, "measure");
+    add<fastKernels>(env, exports, "fastKernels");
     add<packedBytes>(env, exports, "packedBytes");
     add<openProgram>(env, exports, "open");
     add<programBytes>(env, exports, "bytes");

@@ -91,7 +91,8 @@ CpuFeatures limitCpu(CpuFeatures f, const char* level) {
   if (toAvx2) f.avxvnni = false;
   if (toAvxVnni && !f.avxvnni) f.avxvnniTwin = f.avx512vnni;
   if (toAvx2 || toAvxVnni) f.avx512 = f.avx512vnni = f.avx512bf16 = false;
-  if (toAvx2 || toAvxVnni || is("avx512vnni")) f.amxInt8 = f.amxBf16 = false;
+  f.amxModel = is("amx-model") && f.avx512vnni && f.avx512bf16;
+  if (toAvx2 || toAvxVnni || is("avx512vnni") || f.amxModel) f.amxInt8 = f.amxBf16 = false;
   return f;
 }
 
@@ -118,7 +119,6 @@ size_t featureNames(const CpuFeatures& f, const char** names) {
 }
 
 const char* levelName(const CpuFeatures& f) {
-  if (f.amxInt8) return "amx";
   if (f.avx512vnni) return "avx512vnni";
   if (f.avx512) return "avx512";
   if (f.avxvnni || f.avxvnniTwin) return "avxvnni";

@@ -16,8 +16,9 @@ struct CpuFeatures {
   bool avx512 = false;      // F, BW, VL and DQ
   bool avx512vnni = false;
   bool avx512bf16 = false;
-  bool amxInt8 = false;     // the system has given leave to use the tiles, or would
+  bool amxInt8 = false;     // tiles; whether the system gives leave to use them is another question (tilesWork)
   bool amxBf16 = false;
+  bool amxModel = false;    // never detected: a model of the tiles on a processor without them (limitCpu)
   // AArch64
   bool neon = false;
   bool dotprod = false;
@@ -29,7 +30,7 @@ CpuFeatures detectCpu();
 
 /// The features that are left under a level: baseline, ssse3, avx2, avxvnni, avx512vnni, neon, dotprod or i8mm; nothing
 /// above it. nullptr, "" or an unknown name takes nothing away. Tests set it by CLAVIS_CPU or per program. Where avxvnni
-/// is asked for and only avx512vnni is there, a twin of its kernels stands in for it.
+/// is asked for and only avx512vnni is there, a twin of its kernels stands in for it; amx-model takes a model of AMX.
 CpuFeatures limitCpu(CpuFeatures features, const char* level);
 
 /// What is there of the above, by the names of its instruction sets, least first.
@@ -39,7 +40,7 @@ CpuFeatures limitCpu(CpuFeatures features, const char* level);
 size_t featureNames(const CpuFeatures& features, const char** names);
 constexpr size_t mostFeatureNames = 16;
 
-/// The highest level whose features are all there, by its name.
+/// The highest level whose features are all there, by its name. Tiles are beside that: only fast products use them.
 const char* levelName(const CpuFeatures& features);
 
 }  // namespace clavis

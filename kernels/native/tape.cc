@@ -87,6 +87,32 @@ size_t columnsOf(const Call& call, size_t rows) {
   return std::max<size_t>(1, groups) * matrix.group;
 }
 
+/// The fast kernels of a product; nullptr where the mode or the machine has none, or rows are too few.
+const FastKernels* fastOf(const Call& call) {
+  if (call.op() != opMatmul) return nullptr;
+  const FastKernels* fast = call.weight(8).fast;
+  return fast != nullptr && call.rows() >= fast->fromRows ? fast : nullptr;
+}
+
+/// Whether its activations are rewritten before they are multiplied.
+bool isPrepared(const Call& call) {
+  const FastKernels* fast = fastOf(call);
+  return fast != nullptr && fast->preparedBytes != nullptr;
+}
+
+/// Columns in one chunk of a fast product: as many as its kernels like, unless threads would have too little to share.
+size_t fastColumns(const Call& call, const FastKernels& fast) {
+  constexpr size_t least = 64, chunksPerThread = 4;
+  const size_t share = divideUp(call.size(9), chunksPerThread * call.program.threads);
+  return std::min(fast.mostColumns, std::max(least, divideUp(share, 32) * 32));
+}
+
+/// Columns in one chunk of a product.
+size_t matmulColumns(const Call& call) {
+  const FastKernels* fast = fastOf(call);
+  return fast != nullptr ? fastColumns(call, *fast) : columnsOf(call, call.rows());
+}
+
 /// Rows that one expert has to multiply, about.
 size_t expertLoad(const Call& call) {
   return divideUp(call.program.step.tokenCount * call.size(11), call.weight(8).experts);
@@ -106,7 +132,7 @@ size_t chunksOf(const Call& call) {
   if (rows == 0) return 0;
   switch (call.op()) {
     case opMatmul:
-      return divideUp(call.size(9), columnsOf(call, rows));
+      return divideUp(call.size(9), matmulColumns(call));
     case opExpertMatmul:
       return call.weight(8).experts * divideUp(call.size(9), columnsOf(call, expertLoad(call)));
     case opAttention:
@@ -118,13 +144,25 @@ size_t chunksOf(const Call& call) {
   }
 }
 
+/// Columns of a product: those of one chunk.
 void matmul(const Call& call, size_t chunk, uint8_t* scratch) {
   const Weight& weight = call.weight(8);
-  const size_t n = call.size(9), columns = columnsOf(call, call.rows()), first = chunk * columns;
-  call.program.matrix->matmulTile(weight.format, call.outF32(0), call.outStride(), call.a(0), call.aStride(), call.rows(),
-                                  weight.data, n, call.size(10), call.vector(11),
-                                  call.hasB() ? call.bF32(0) : nullptr, call.bStride(), first,
-                                  std::min(first + columns, n), scratch);
+  const FastKernels* fast = fastOf(call);
+  const size_t n = call.size(9), columns = matmulColumns(call), first = chunk * columns;
+  const auto tile = fast != nullptr ? fast->matmulTile : call.program.matrix->matmulTile;
+  const uint8_t* a = isPrepared(call) ? call.program.prepared : call.a(0);
+  tile(weight.format, call.outF32(0), call.outStride(), a, call.aStride(), call.rows(), weight.data, n, call.size(10),
+       call.vector(11), call.hasB() ? call.bF32(0) : nullptr, call.bStride(), first, std::min(first + columns, n),
+       scratch);
+}
+
+/// Rows in one chunk of preparing: as many as lie in one tile.
+constexpr size_t preparedRows = 16;
+
+void prepare(const Call& call, size_t chunk) {
+  const size_t first = chunk * preparedRows;
+  fastOf(call)->prepareRows(call.weight(8).format, call.a(0), call.aStride(), call.size(10), first,
+                            std::min(first + preparedRows, call.rows()), call.program.prepared);
 }
 
 /// Scratch of an expert's product: gathered inputs, their outputs (whole rows, so that columns keep their place), the
@@ -242,8 +280,11 @@ void runChunk(const Call& call, size_t chunk, unsigned thread) {
 size_t scratchOf(const Call& call, size_t tokens, size_t positions) {
   const MatrixKernels& matrix = *call.program.matrix;
   switch (call.op()) {
-    case opMatmul:
-      return matrix.scratchBytes(call.weight(8).format, call.size(10));
+    case opMatmul: {
+      const Weight& weight = call.weight(8);
+      return std::max(matrix.scratchBytes(weight.format, call.size(10)),
+                      weight.fast != nullptr ? weight.fast->scratchBytes(weight.format, call.size(10)) : 0);
+    }
     case opExpertMatmul:
       return ExpertScratch(call.aStride(), call.size(9)).rest +
              matrix.scratchBytes(call.weight(8).format, call.size(10));
@@ -262,19 +303,33 @@ size_t scratchOf(const Call& call, size_t tokens, size_t positions) {
 
 }  // namespace
 
+void TapeRun::begin(size_t at) {
+  at_ = at;
+  preparing_ = at_ < program_.calls && call().rows() > 0 && isPrepared(call());
+}
+
+void TapeRun::next() {
+  if (preparing_) preparing_ = false;
+  else begin(at_ + 1);
+}
+
 uint32_t TapeRun::advance(unsigned thread) {
-  if (started_) at_++;
+  if (started_) next();
+  else begin(0);
   started_ = true;
-  for (; at_ < program_.calls; at_++) {
-    const size_t chunks = chunksOf(call());
+  for (; at_ < program_.calls; next()) {
+    const size_t chunks = preparing_ ? divideUp(call().rows(), preparedRows) : chunksOf(call());
     // One thread alone would share with nobody.
     if (chunks > 1 && program_.threads > 1) return static_cast<uint32_t>(chunks);
-    for (size_t i = chunks; i > 0; i--) runChunk(call(), i - 1, thread);
+    for (size_t i = chunks; i > 0; i--) this->chunk(static_cast<uint32_t>(i - 1), thread);
   }
   return 0;
 }
 
-void TapeRun::chunk(uint32_t chunk, unsigned thread) const { runChunk(call(), chunk, thread); }
+void TapeRun::chunk(uint32_t chunk, unsigned thread) const {
+  if (preparing_) prepare(call(), chunk);
+  else runChunk(call(), chunk, thread);
+}
 
 size_t tapeScratch(const Program& program, size_t tokens, size_t positions) {
   size_t bytes = 64;
@@ -283,6 +338,18 @@ size_t tapeScratch(const Program& program, size_t tokens, size_t positions) {
   }
   // Row kernels write whole vectors of sixteen.
   return to64(bytes) + 64;
+}
+
+size_t tapePrepared(const Program& program, size_t tokens) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < program.calls; i++) {
+    const Call call{program, program.tape + i * tapeWords};
+    if (call.op() != opMatmul) continue;
+    const FastKernels* fast = call.weight(8).fast;
+    if (fast == nullptr || fast->preparedBytes == nullptr) continue;
+    bytes = std::max(bytes, fast->preparedBytes(tokens, call.size(10)));
+  }
+  return bytes;
 }
 
 }  // namespace clavis

@@ -10,26 +10,34 @@ namespace clavis {
 
 /// A run of one step. Each call is cut into chunks by its shape and level alone; calls of one chunk are run by the
 /// thread that finished the call before, which is most of what lies between two products when one token is generated.
+/// A product whose fast kernels rewrite activations is two phases: rewriting, and multiplying.
 class TapeRun {
  public:
   explicit TapeRun(const Program& program) : program_(program) {}
 
-  /// Goes on to the next call that is worth sharing, running those before it; returns its chunks, 0 after the last.
+  /// Goes on to the next phase that is worth sharing, running those before it; returns its chunks, 0 after the last.
   uint32_t advance(unsigned thread);
 
-  /// Runs one chunk of that call.
+  /// Runs one chunk of that phase.
   void chunk(uint32_t chunk, unsigned thread) const;
 
  private:
   Call call() const { return {program_, program_.tape + at_ * tapeWords}; }
+  void begin(size_t at);
+  void next();
 
   const Program& program_;
   size_t at_ = 0;
+  bool preparing_ = false;  // in the first of the call's two phases
   bool started_ = false;
 };
 
 /// Bytes of scratch that a thread needs for every call of the tape, for steps of up to `tokens` tokens that see up to
 /// `positions` positions. A multiple of 64.
 size_t tapeScratch(const Program& program, size_t tokens, size_t positions);
+
+/// Bytes that the activations of any product take once its fast kernels have rewritten them, for steps of up to `tokens`
+/// tokens; 0 where none does.
+size_t tapePrepared(const Program& program, size_t tokens);
 
 }  // namespace clavis

@@ -59,7 +59,7 @@ async function devices(flags: CommonFlags): Promise<void> {
     device.name,
     ...speeds(device, measured.measured[device.name]),
     device.available
-      ? `${device.kernels}, ${plural(device.threads, "thread")}`
+      ? `${kernelsOf(device)}, ${plural(device.threads, "thread")}`
       : `not here: ${device.reason}`,
   ]);
   await print(`${table}\n${columns([["", "device", "reads", "multiplies", "kernels"], ...rows])}`);
@@ -86,6 +86,9 @@ function speeds({ available }: DeviceDescription, measured: DeviceMeasurement | 
   if (reads === null || multiplies === null) return available ? ["not measured", ""] : ["", ""];
   return [`${significant(reads)} GB/s`, `${significant(multiplies)} GOPS`];
 }
+
+const kernelsOf = ({ kernels, fastKernels }: DeviceDescription) =>
+  fastKernels ? `${kernels} (prompts in fast mode: ${fastKernels})` : kernels;
 
 function reason(chosen: string, all: readonly { name: string; available: boolean }[]): string {
   const before = all.slice(

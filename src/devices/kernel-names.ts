@@ -1,3 +1,4 @@
+import type { TensorType } from "../bytes/types.ts";
 import type { Plan } from "../plan/plan.ts";
 import { common, formOf, functionOf, type OpName, ops, tapeWords, wordOf } from "../plan/tape.ts";
 import { packedType } from "./device.ts";
@@ -12,11 +13,14 @@ export interface Instructions {
   readonly float: string;
   /** Everything else. */
   readonly rows: string;
+  /** Products of many rows with weights of this type, where the mode lets them differ; else "". */
+  readonly fast?: (type: TensorType) => string;
 }
 
 /**
  * The kernel of each call, in the grammar of names: operation, output, activations, weights, tile, instructions.
- * `q8` is a row quantised per 32 values; weights by their GGUF type without the underscore.
+ * `q8` is a row quantised per 32 values; weights by their GGUF type without the underscore. Where steps of many rows
+ * take other instructions, these follow after a plus sign.
  */
 export function kernelNames(plan: Plan, instructions: Instructions): string[] {
   const names: string[] = [];
@@ -26,7 +30,11 @@ export function kernelNames(plan: Plan, instructions: Instructions): string[] {
   return names;
 }
 
-function kernelName({ weights, cache }: Plan, call: Int32Array, { integer, float, rows }: Instructions) {
+function kernelName(
+  { weights, cache }: Plan,
+  call: Int32Array,
+  { integer, float, rows, fast }: Instructions,
+) {
   const op = opNames.get(call[common.op])!;
   const weightType = (index: number) => {
     const weight = weights[index];
@@ -39,7 +47,9 @@ function kernelName({ weights, cache }: Plan, call: Int32Array, { integer, float
       const weight = weightType(call[wordOf(op, "weight")]);
       const isFloat = weight === "f32" || weight === "f16" || weight === "bf16";
       const name = op === "matmul" ? "matmul" : "expert_matmul";
-      return `${name}_f32_${isFloat ? "f32" : "q8"}_${weight}_${isFloat ? float : integer}`;
+      const matrix = weights[call[wordOf(op, "weight")]];
+      const many = (op === "matmul" && matrix.kind === "matrix" && fast?.(packedType(matrix.type))) || "";
+      return `${name}_f32_${isFloat ? "f32" : "q8"}_${weight}_${isFloat ? float : integer}${many && `+${many}`}`;
     }
     case "embed":
       return `embed_f32_${weightType(call[wordOf(op, "weight")])}_${rows}`;

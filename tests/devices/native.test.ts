@@ -167,7 +167,8 @@ describeNative("native: ends", () => {
     const addon = require(require("node:worker_threads").workerData);
     const none = new Int32Array(0);
     const options = { threads: 2, tape: none, weights: new Float64Array(0), arenaBytes: 64, layers: 1, kvHeads: 1,
-      headWidth: 32, pages: 1, quantized: 0, tokens: 1, pagesPerSequence: 1, logits: 0, logitsStride: 64, vocabulary: 1 };
+      headWidth: 32, pages: 1, quantized: 0, tokens: 1, pagesPerSequence: 1, logits: 0, logitsStride: 64, vocabulary: 1,
+      wanted: 1, fast: 0 };
     for (let i = 0; i < 50; i++) {
       addon.run(addon.open(options), none, none, none, none, none, new Float32Array(1));
     }
@@ -193,7 +194,7 @@ describeNative("native: ends", () => {
       const none = new Int32Array(0);
       const program = addon.open({ threads: 2, tape: none, weights: new Float64Array(0), arenaBytes: 64, layers: 1,
         kvHeads: 1, headWidth: 32, pages: 1, quantized: 0, tokens: 1, pagesPerSequence: 1, logits: 0,
-        logitsStride: 64, vocabulary: 1 });
+        logitsStride: 64, vocabulary: 1, wanted: 1, fast: 0 });
       addon.run(program, none, none, none, none, none, new Float32Array(1)).then(() => console.log("done"));`;
     const { status, stdout, stderr } = spawnSync(process.execPath, ["-e", script, addonFile!], {
       encoding: "utf8",

@@ -14,6 +14,8 @@ export interface Toolchain {
   readonly runner: readonly string[];
   /** Names of CLAVIS_CPU, best last. */
   readonly levels: readonly string[];
+  /** Names of CLAVIS_CPU under which there are fast kernels. */
+  readonly fastLevels?: readonly string[];
 }
 
 const sources = [
@@ -26,6 +28,8 @@ const sources = [
   "kernels/native/matmul-avxvnni.cc",
   "kernels/native/matmul-avxvnni-evex.cc",
   "kernels/native/matmul-avx512vnni.cc",
+  "kernels/native/matmul-fast.cc",
+  "kernels/native/matmul-amx.cc",
   "kernels/native/matmul-neon.cc",
   "kernels/native/matmul-dotprod.cc",
   "kernels/native/matmul-i8mm.cc",
@@ -40,6 +44,7 @@ const instructions: Readonly<Record<string, string>> = {
   "matmul-avx2": `+${avx2}`,
   "matmul-avxvnni": `+${avx2}+avx_vnni`,
   "matmul-avxvnni-evex": `+${avx2}+avx512vl+avx512_vnni`,
+  "matmul-amx": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni+avx512_bf16+amx_tile+amx_bf16`,
   "matmul-avx512vnni": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni`,
 };
 
@@ -57,10 +62,18 @@ const sanitizers = [
   "-g1",
 ];
 
+const x86FastLevels = ["amx-model", "amx"];
 const x86Levels = ["portable", "ssse3", "avx2", "avxvnni", "avx512vnni"];
 
 export const toolchains = {
-  native: { name: "native", compiler: "g++", flags: [], runner: [], levels: x86Levels },
+  native: {
+    name: "native",
+    compiler: "g++",
+    flags: [],
+    runner: [],
+    levels: x86Levels,
+    fastLevels: x86FastLevels,
+  },
   aarch64: {
     name: "aarch64",
     compiler: "aarch64-linux-gnu-g++",
@@ -84,7 +97,14 @@ export const toolchains = {
     runner: ["qemu-aarch64-static", "-cpu", "cortex-a53"],
     levels: ["portable", "neon"],
   },
-  sanitized: { name: "sanitized", compiler: "g++", flags: sanitizers, runner: [], levels: x86Levels },
+  sanitized: {
+    name: "sanitized",
+    compiler: "g++",
+    flags: sanitizers,
+    runner: [],
+    levels: x86Levels,
+    fastLevels: x86FastLevels,
+  },
 } as const satisfies Record<string, Toolchain>;
 
 /** Whether the compiler and the runner are there. */
@@ -105,6 +125,9 @@ function changedMs(source: string): number {
     "matrix.h",
     "cpu.h",
     "pack.h",
+    "matmul-avx512-vec.h",
+    "matmul-fast.h",
+    "tiles.h",
   ];
   return Math.max(
     ...[source, ...headers.map((name) => `kernels/native/${name}`)].map(
@@ -185,9 +208,23 @@ export class Harness {
     this.#add([0, 0, 0, 0, 0, 0, 0, 0], level, [], 64);
   }
 
-  matmul(level: string, p: Product): void {
+  fastName(level: string, type: TensorType): void {
+    this.#add([5, tensorTypes[type].id, 0, 0, 0, 0, 0, 0], level, [], 64);
+  }
+
+  /** The product by the level's kernels, or by its fast ones. */
+  matmul(level: string, p: Product, how: "usual" | "fast" = "usual"): void {
     const flags = (p.bias ? 1 : 0) | (p.residual ? 2 : 0) | (p.inPlace ? 4 : 0);
-    const words = [1, tensorTypes[p.type].id, p.rows, p.n, p.k, p.first ?? 0, p.last ?? p.n, flags];
+    const words = [
+      how === "fast" ? 4 : 1,
+      tensorTypes[p.type].id,
+      p.rows,
+      p.n,
+      p.k,
+      p.first ?? 0,
+      p.last ?? p.n,
+      flags,
+    ];
     const added = [p.bias, p.residual].filter((values) => values !== undefined).map(bytesOf);
     this.#add(words, level, [p.weights, bytesOf(p.x), ...added], p.rows * p.n * 4);
   }
@@ -223,7 +260,7 @@ export class Harness {
 
 const bytesOfWords = (words: readonly number[]) => new Uint8Array(Int32Array.from(words).buffer);
 
-/** The answer to `kernelName`. */
+/** The answer to `kernelName` or `fastName`. */
 export const nameOf = (answer: Uint8Array): string => new TextDecoder().decode(answer).replaceAll("\0", "");
 
 /** Levels of a toolchain that this machine can run: those whose kernels are chosen when they are asked for. */
@@ -232,6 +269,15 @@ export function runnableLevels(toolchain: Toolchain): string[] {
   for (const level of toolchain.levels) harness.kernelName(level);
   const names = harness.run().map(nameOf);
   return toolchain.levels.filter((level, i) => names[i] === level);
+}
+
+/** The levels at which a type has fast kernels on this machine. */
+export function fastLevels(toolchain: Toolchain, type: TensorType): string[] {
+  const harness = new Harness(toolchain);
+  const levels = toolchain.fastLevels ?? [];
+  for (const level of levels) harness.fastName(level, type);
+  const names = harness.run().map(nameOf);
+  return levels.filter((_, i) => names[i] !== "");
 }
 
 /** The types that have kernels of their own. */

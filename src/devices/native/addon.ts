@@ -8,6 +8,8 @@ export interface Addon {
   features(): string[];
   /** Writes bytes read and operations done a second by so many threads; takes a few tenths of a second. */
   measure(level: string | undefined, threads: number, result: Float64Array): Promise<void>;
+  /** Instructions of the products that fast mode takes for many rows of a format; "" where it takes the usual ones. */
+  fastKernels(level: string | undefined, format: number): string;
   /** Bytes of a packed matrix; 0 for a format (GGUF type number) that no kernel multiplies with. */
   packedBytes(level: string | undefined, format: number, rows: number, width: number): number;
   /** Makes room; weights are zero until they are set. @throws Error "memory", "threads" */
@@ -62,12 +64,14 @@ export interface KernelDescription {
   /** Level of the products' kernels, and of all others. */
   readonly matrix: string;
   readonly rows: string;
+  /** Levels of the products' fast kernels, with commas; "" where there are none. */
+  readonly fast: string;
   /** Rows of a matrix that lie interleaved once packed. */
   readonly group: number;
 }
 
 export interface OpenOptions {
-  /** Instructions to stay below, for tests: baseline, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm. */
+  /** Instructions to stay below, for tests: baseline, avx2, avxvnni, avx512vnni, amx-model, neon, dotprod, i8mm. */
   readonly level: string | undefined;
   readonly threads: number;
   readonly tape: Int32Array;
@@ -86,6 +90,10 @@ export interface OpenOptions {
   readonly logits: number;
   readonly logitsStride: number;
   readonly vocabulary: number;
+  /** Rows whose logits are wanted, in the largest step. */
+  readonly wanted: number;
+  /** Whether kernels may round otherwise than docs/numerics.md: 0 no, 1 yes. */
+  readonly fast: number;
 }
 
 export const weightKinds = { matrix: 0, vector: 1, frequencies: 2 } as const;

@@ -1,3 +1,4 @@
+import { type TensorType, tensorTypes } from "../../bytes/types.ts";
 import type { Plan } from "../../plan/plan.ts";
 import {
   type Device,
@@ -16,8 +17,8 @@ import { startProgram } from "./program.ts";
 
 export interface NativeDeviceOptions {
   /**
-   * Instructions to stay below, for tests: baseline, ssse3, avx2, avxvnni, avx512vnni, neon, dotprod or i8mm.
-   * Default: $CLAVIS_CPU, or whatever the processor has.
+   * Instructions to stay below, for tests: baseline, ssse3, avx2, avxvnni, avx512vnni, neon, dotprod or i8mm;
+   * amx-model models AMX on a processor without. Default: $CLAVIS_CPU, or whatever the processor has.
    */
   readonly level?: string;
   /** Threads unless a program asks for another number. Default: one per core, fewer under a quota. */
@@ -30,8 +31,8 @@ export interface NativeDevice extends Device {
 }
 
 /**
- * The native device: kernels in C++, compiled where the package is installed. Fast and reproducible mode run the
- * same kernels: every one keeps to docs/numerics.md.
+ * The native device: kernels in C++, compiled where the package is installed. All keep to docs/numerics.md, but for
+ * the products that fast mode takes for steps of many rows where the machine has such.
  */
 export function nativeDevice(options: NativeDeviceOptions = {}): NativeDevice {
   const level = options.level ?? levelOfEnvironment();
@@ -57,13 +58,13 @@ export function nativeDevice(options: NativeDeviceOptions = {}): NativeDevice {
       const state = load();
       const base = { name: "native", threads: threads() } as const;
       if ("reason" in state) return { ...base, available: false, reason: state.reason, kernels: "none" };
-      const kernels = state.addon.describe(level).level;
+      const { level: kernels, fast } = state.addon.describe(level);
       if (kernels === "baseline" && level === undefined) {
         const reason =
           "this processor has neither SSSE3 nor NEON, and WebAssembly is quicker than plain code";
         return { ...base, available: false, reason, kernels };
       }
-      return { ...base, available: true, kernels };
+      return { ...base, available: true, kernels, ...(fast && { fastKernels: fast }) };
     },
 
     async measure(): Promise<DeviceMeasurement> {
@@ -90,7 +91,9 @@ export function nativeDevice(options: NativeDeviceOptions = {}): NativeDevice {
       const state = load();
       if ("reason" in state) throw unavailable(state.reason);
       const { matrix, rows } = state.addon.describe(level);
-      return kernelNames(plan, { integer: matrix, float: matrix, rows });
+      const fast = (type: TensorType) =>
+        plan.mode === "fast" ? state.addon.fastKernels(level, tensorTypes[type].id) : "";
+      return kernelNames(plan, { integer: matrix, float: matrix, rows, fast });
     },
 
     async program(plan: Plan, programOptions: ProgramOptions = {}) {

@@ -57,6 +57,8 @@ class RunningProgram implements Program {
         quantized: cache.type === "q8" ? 1 : 0,
         tokens: limits.tokens,
         pagesPerSequence: limits.pagesPerSequence,
+        wanted: limits.wanted,
+        fast: plan.mode === "fast" ? 1 : 0,
       });
     } catch (error) {
       throw error instanceof ClavisError ? error : refused(plan, error);
