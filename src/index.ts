@@ -55,6 +55,7 @@ export type {
   Removed,
   StoreOptions,
 } from "./store/options.ts";
+export { type ModelOrigin, originOf } from "./store/origin.ts";
 export { pull } from "./store/pull.ts";
 export { resolve } from "./store/resolve.ts";
 export type { Message } from "./tokens/chat.ts";

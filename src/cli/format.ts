@@ -26,6 +26,16 @@ export function milliseconds(value: number): string {
   return value >= 1000 ? `${significant(value / 1000)} s` : `${significant(value)} ms`;
 }
 
+/** How long ago something was, in words. */
+export function ago(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  if (minutes < 1) return "now";
+  if (minutes < 60) return `${minutes} min ago`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ago`;
+  return `${Math.floor(hours / 24)} days ago`;
+}
+
 /** Events per second, or nothing where too little happened to say. */
 export function rate(events: number, ms: number): number | undefined {
   return events > 0 && ms > 0 ? (events / ms) * 1000 : undefined;

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { bytes, columns, visible } from "./format.ts";
+import { ago, bytes, columns, visible } from "./format.ts";
 import { type CommonFlags, commonOptions } from "./options.ts";
 import { note, print, printJson } from "./output.ts";
 
@@ -37,13 +37,4 @@ async function listModels(flags: CommonFlags): Promise<void> {
   );
   if (models.every(({ from }) => from === "package"))
     note("No model has been downloaded yet; for example: clavis pull qwen3:0.6b");
-}
-
-function ago(ms: number): string {
-  const minutes = Math.floor(ms / 60_000);
-  if (minutes < 1) return "now";
-  if (minutes < 60) return `${minutes} min ago`;
-  const hours = Math.floor(minutes / 60);
-  if (hours < 48) return `${hours} h ago`;
-  return `${Math.floor(hours / 24)} days ago`;
 }

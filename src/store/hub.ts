@@ -30,6 +30,7 @@ export interface RepoFile extends Listed {
   readonly digest?: Digest;
 }
 
+/** Bytes of all pages together. */
 const longestList = 64 * 2 ** 20;
 const mostPages = 200;
 const longestPageMs = 120_000;
@@ -48,13 +49,15 @@ export async function listFiles(
   const files: RepoFile[] = [];
   let url: URL | undefined = apiUrl(hub, `api/models/${repo}/tree/${encodeURIComponent(revision)}`);
   url.search = "?recursive=true";
+  let left = longestList;
   for (let page = 0; url !== undefined && page < mostPages; page++) {
     const answer = await client.request(url, { signal: within(longestPageMs, signal) });
     if (answer.status !== 200) {
       answer.discard();
       throw refusal(answer, repo, hub);
     }
-    const entries: unknown = await jsonOf(answer, signal);
+    const { value: entries, length } = await jsonOf(answer, left, signal);
+    left -= length;
     if (!Array.isArray(entries)) throw badAnswer(answer.url.host, "something other than a list of files");
     for (const entry of entries) {
       const { type, path, size, lfs, oid } = Object(entry) as Record<string, unknown>;
@@ -88,7 +91,7 @@ export async function commitOf(
     answer.discard();
     throw refusal(answer, repo, hub);
   }
-  const { sha } = Object(await jsonOf(answer, signal)) as { sha?: unknown };
+  const { sha } = Object((await jsonOf(answer, longestList, signal)).value) as { sha?: unknown };
   if (typeof sha !== "string" || !/^[0-9a-f]{40}$/.test(sha))
     throw badAnswer(answer.url.host, "no commit of the repository");
   return sha;
@@ -174,13 +177,17 @@ function apiUrl({ endpoint }: Hub, path: string): URL {
   return url;
 }
 
-async function jsonOf(answer: Answer, signal?: AbortSignal): Promise<unknown> {
+async function jsonOf(
+  answer: Answer,
+  most: number,
+  signal?: AbortSignal,
+): Promise<{ value: unknown; length: number }> {
   const pieces: Uint8Array[] = [];
   let length = 0;
   try {
     for await (const piece of answer.body) {
       length += piece.length;
-      if (length > longestList) throw badAnswer(answer.url.host, "a list of files longer than 64 MiB");
+      if (length > most) throw badAnswer(answer.url.host, "a list of files longer than 64 MiB");
       pieces.push(piece);
     }
   } catch (error) {
@@ -189,7 +196,7 @@ async function jsonOf(answer: Answer, signal?: AbortSignal): Promise<unknown> {
     throw error instanceof ClavisError ? error : new Passing(unreachable(answer.url.host, error));
   }
   try {
-    return JSON.parse(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).text());
+    return { value: JSON.parse(await new Blob(pieces as Uint8Array<ArrayBuffer>[]).text()), length };
   } catch {
     throw badAnswer(answer.url.host, "text that is not JSON");
   }

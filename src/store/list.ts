@@ -1,8 +1,9 @@
-import { readdir, realpath, rm, stat, unlink } from "node:fs/promises";
+import { readdir, realpath, rmdir, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { openGguf } from "../bytes/gguf.ts";
 import { openModelFiles } from "../bytes/node-file.ts";
 import { type CachedModel, modelsAmong, modelsToRemove } from "./cached-models.ts";
+import type { Lock } from "./carry-out.ts";
 import { nothingToRemove } from "./errors.ts";
 import { type CachedFile, cachedRepos, RepoCache } from "./hub-cache.ts";
 import { takeLock } from "./lock.ts";
@@ -10,7 +11,7 @@ import { localPath, parseLocalName } from "./node-names.ts";
 import type { ListedModel, Removed, StoreOptions } from "./options.ts";
 import { quantOf } from "./quants.ts";
 import { type Store, storeOf } from "./store.ts";
-import { isThere, readSource, urlFiles } from "./url-cache.ts";
+import { readSource, type UrlFile, urlFiles } from "./url-cache.ts";
 
 /** Every model on this machine that has a name: downloaded by Clavis or by other tools, and the one of the package. */
 export async function list(options: StoreOptions = {}): Promise<ListedModel[]> {
@@ -46,15 +47,9 @@ export async function remove(name: string, options: StoreOptions = {}): Promise<
   const store = storeOf(options);
   const parsed = parseLocalName(name);
   if (parsed.kind === "url") {
-    const there = [];
-    for (const file of urlFiles(store.settings, parsed.url)) if (await isThere(file)) there.push(file);
-    if (there.length === 0) throw nothingToRemove(name);
-    let freedBytes = 0;
-    for (const { path } of there) {
-      freedBytes += (await stat(path)).size;
-      await unlink(path);
-    }
-    await rm(dirname(there[0].path), { recursive: true, force: true });
+    const freedBytes = await removeUrl(urlFiles(store.settings, parsed.url));
+    if (freedBytes === undefined) throw nothingToRemove(name);
+    await store.records.forgetGone();
     return { models: [name], freedBytes };
   }
   if (parsed.kind !== "hub") throw nothingToRemove(name);
@@ -65,7 +60,42 @@ export async function remove(name: string, options: StoreOptions = {}): Promise<
   if (chosen.length === 0 && freedPartials === 0) throw nothingToRemove(name);
   const files = chosen.flatMap(({ everywhere }) => everywhere);
   const freedBytes = await repo.remove([...files, ...(await orphans(repo, files))]);
+  await store.records.forgetGone();
   return { models: chosen.map((model) => model.name), freedBytes: freedBytes + freedPartials };
+}
+
+/** Removes the files of an address, whole or begun, and returns the bytes of disk; nothing where there are none. */
+async function removeUrl(files: readonly UrlFile[]): Promise<number | undefined> {
+  let freed: number | undefined;
+  for (const { path } of files) {
+    const lock = await idleLock(`${path}.lock`);
+    for (const one of [path, `${path}.incomplete`]) {
+      const found = await stat(one).catch(() => undefined);
+      // A file that is being downloaded is left to whoever does that.
+      if (found === undefined || (lock === undefined && one !== path)) continue;
+      // A partial file has holes, which take nothing.
+      freed = (freed ?? 0) + (one === path ? found.size : Math.min(found.size, found.blocks * 512));
+      await unlink(one);
+    }
+    for (const rest of [`${path}.source.json`, ...(lock ? [`${path}.incomplete.json`] : [])])
+      await unlink(rest).catch(() => {});
+    await lock?.release();
+  }
+  await rmdir(dirname(files[0].path)).catch(() => {});
+  return freed;
+}
+
+/** A lock that nobody holds; nothing where somebody does. */
+async function idleLock(path: string): Promise<Lock | undefined> {
+  try {
+    return await takeLock(path, {
+      waiting() {
+        throw new Error("busy");
+      },
+    });
+  } catch {
+    return undefined;
+  }
 }
 
 /** Signatures that nothing in a snapshot needs once these files are gone from it. */
@@ -84,17 +114,10 @@ async function orphans(repo: RepoCache, files: readonly CachedFile[]): Promise<C
 async function removeIdlePartials(repo: RepoCache): Promise<number> {
   let freed = 0;
   for (const etag of await repo.partials()) {
-    try {
-      const lock = await takeLock(repo.lock(etag), {
-        waiting() {
-          throw new Error("busy");
-        },
-      });
-      freed += await repo.removePartial(etag);
-      await lock.release();
-    } catch {
-      // Somebody is downloading it now.
-    }
+    const lock = await idleLock(repo.lock(etag));
+    if (lock === undefined) continue; // somebody is downloading it now
+    freed += await repo.removePartial(etag);
+    await lock.release();
   }
   return freed;
 }

@@ -62,14 +62,29 @@ export class Records {
     await this.#change(path, { usedAt: Date.now(), name });
   }
 
-  /** That something cannot be remembered (a read-only home) is no reason to fail. */
+  /** Forgets files that are gone, so that nothing is said of others that come to their places. */
+  async forgetGone(): Promise<void> {
+    await this.#write(await this.#kept());
+  }
+
   async #change(file: string, change: Entry): Promise<void> {
     const path = await realPath(file);
+    const entries = await this.#kept(path);
+    entries[path] = { ...entries[path], ...change };
+    await this.#write(entries);
+  }
+
+  /** What is remembered of files that are there, and of one that may not be. */
+  async #kept(path?: string): Promise<Record<string, Entry>> {
     const entries = await this.#read();
     for (const known of Object.keys(entries)) {
       if (known !== path && (await stat(known).catch(() => undefined)) === undefined) delete entries[known];
     }
-    entries[path] = { ...entries[path], ...change };
+    return entries;
+  }
+
+  /** That something cannot be remembered (a read-only home) is no reason to fail. */
+  async #write(entries: Readonly<Record<string, Entry>>): Promise<void> {
     const temporary = `${this.#file}.${randomBytes(6).toString("hex")}`;
     try {
       await mkdir(join(this.#file, ".."), { recursive: true });

@@ -34,6 +34,8 @@ export interface Found {
   /** Where the bytes of each path are. */
   readonly blobs: readonly string[];
   readonly quant?: string;
+  /** Of the hub: what the files are from. */
+  readonly commit?: string;
 }
 
 /** Nothing where the model has not been downloaded, or not all of it. */
@@ -51,7 +53,8 @@ export async function findLocal(store: Store, name: ModelName): Promise<Found | 
   const found = await findCached(store, name);
   return (
     found && {
-      ...found,
+      quant: found.quant,
+      commit: found.files[0].commit,
       paths: found.files.map((file) => file.link),
       blobs: found.files.map((file) => file.blob),
     }

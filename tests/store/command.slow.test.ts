@@ -67,7 +67,13 @@ describeBuilt("models by name", () => {
   test("info reads the header of a remote model through ranges and keeps nothing", async () => {
     const env = environmentOf(hub, emptyFolder());
     const found = await clavis(["info", "org/stories-GGUF", "--json"], { env });
-    expect(JSON.parse(found.stdout)).toMatchObject({ architecture: "llama", fileBytes: stories.length });
+    expect(JSON.parse(found.stdout)).toMatchObject({
+      architecture: "llama",
+      fileBytes: stories.length,
+      from: "hub",
+      repo: "org/stories-GGUF",
+      used_at: null,
+    });
     const read = hub.seen.filter(({ range }) => range !== undefined);
     expect(read.length).toBeGreaterThan(0);
     expect(read.length).toBeLessThan(stories.length / 2 ** 20);

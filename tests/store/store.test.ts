@@ -8,12 +8,15 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { list, remove } from "../../src/store/list.ts";
 import { takeLock } from "../../src/store/lock.ts";
 import type { PullEvent } from "../../src/store/options.ts";
+import { originOf } from "../../src/store/origin.ts";
 import { pull } from "../../src/store/pull.ts";
 import { resolve } from "../../src/store/resolve.ts";
 import { settingsFrom } from "../../src/store/settings.ts";
@@ -187,6 +190,47 @@ describe("list and remove", () => {
     expect(existsSync(path)).toBe(true);
   });
 
+  test("a download from an address that was begun is removed, but not while somebody is at it", async () => {
+    const folder = emptyFolder();
+    hub.add("org/tiny/m.gguf", modelBytes(50_000));
+    const url = `${hub.bytesOrigin}/org/tiny/resolve/main/m.gguf`;
+    const options = { ...optionsFor(hub, folder), patience: { ...impatient, tries: 1 } };
+    hub.next = (_, { headers }) =>
+      headers.range?.startsWith("bytes=0-") ? undefined : { kind: "cut", after: 10 };
+    await expect(pull(url, options)).rejects.toMatchObject({ code: "net.broken" });
+    const [own] = readdirSync(join(folder, "clavis/urls"));
+    const partial = join(folder, "clavis/urls", own, "m.gguf.incomplete");
+    const lock = await takeLock(partial.replace(/incomplete$/, "lock"));
+    await expect(remove(url, options)).rejects.toMatchObject({ code: "model.not_local" });
+    expect(existsSync(partial)).toBe(true);
+    await lock.release();
+    expect((await remove(url, options)).models).toEqual([url]);
+    expect(existsSync(join(folder, "clavis/urls", own))).toBe(false);
+    await expect(remove(url, options)).rejects.toMatchObject({ code: "model.not_local" });
+    expect(existsSync(join(folder, "clavis/urls", own))).toBe(false);
+  });
+
+  test("what was removed and comes again has not been used yet", async () => {
+    const options = optionsFor(hub, emptyFolder());
+    hub.add("org/tiny/m-Q4_0.gguf", modelBytes(5000));
+    await pull("org/tiny", options);
+    await resolve("org/tiny", options);
+    const used = async () => (await list(options)).find(({ repo }) => repo === "org/tiny")?.usedAt;
+    expect(await used()).toBeGreaterThan(0);
+    expect(await originOf("org/tiny", options)).toMatchObject({
+      from: "hub",
+      repo: "org/tiny",
+      commit: hub.commit,
+      path: expect.stringContaining("m-Q4_0.gguf"),
+      usedAt: await used(),
+    });
+    await remove("org/tiny", options);
+    const gone = { from: "hub", repo: "org/tiny", commit: undefined, path: undefined, usedAt: undefined };
+    expect(await originOf("org/tiny", options)).toEqual(gone);
+    await pull("org/tiny", options);
+    expect(await used()).toBeUndefined();
+  });
+
   test("remove never follows a link out of the cache", async () => {
     const folder = emptyFolder();
     const outside = join(emptyFolder(), "precious.gguf");
@@ -263,6 +307,28 @@ describe("hostile servers", () => {
     const url = `${hub.bytesOrigin}/org/evil/resolve/main/m.gguf`;
     await expect(pull(url, options)).rejects.toMatchObject({ code: "pull.not_gguf" });
     await expect(resolve(url, options)).rejects.toMatchObject({ code: "model.not_local" });
+  });
+
+  test("lists without an end are refused", async () => {
+    // Each page is fine; the next one is the same again, 4 MiB long.
+    let pages = 0;
+    const page = JSON.stringify([{ type: "file", path: "m.gguf", size: 1, filler: "x".repeat(4 * 2 ** 20) }]);
+    const endless = createServer((request, response) => {
+      pages++;
+      response.setHeader("link", `<${request.url}>; rel="next"`);
+      response.end(page);
+    });
+    await new Promise<void>((resolve) => endless.listen(0, "127.0.0.1", resolve));
+    const HF_ENDPOINT = `http://127.0.0.1:${(endless.address() as AddressInfo).port}`;
+    const { patience } = optionsFor(hub, emptyFolder());
+    const options = {
+      ...optionsFor(hub, emptyFolder(), { HF_ENDPOINT }),
+      patience: { ...patience!, stallMs: 20_000 },
+    };
+    await expect(pull("org/tiny", options)).rejects.toMatchObject({ code: "net.answer" });
+    expect(pages).toBe(16);
+    endless.closeAllConnections();
+    endless.close();
   });
 
   test("redirects in a circle end", async () => {
