@@ -176,6 +176,24 @@ INLINE void dot32(Floats (&acc)[P][R], const uint8_t* codes, const uint8_t* scal
   }
 }
 
+/// A place in the codes of this group or of a later one, so many bytes of codes ahead.
+struct Ahead {
+  const uint8_t* at;
+  const uint8_t* end;
+
+  /// allBytes of a packed group, of which the first codesBytes are codes
+  Ahead(const uint8_t* group, size_t distance, size_t allBytes, size_t codesBytes)
+      : at(group + distance / codesBytes * allBytes + distance % codesBytes),
+        end(group + distance / codesBytes * allBytes + codesBytes) {}
+
+  /// Goes on with the next group's codes behind the last of this one's.
+  void pass(size_t allBytes, size_t codesBytes) {
+    if (at < end) return;
+    at += allBytes - codesBytes;
+    end += allBytes;
+  }
+};
+
 /// Adds R rows of activations × P · Vec::lanes rows of a packed group to acc.
 ///
 /// acc    [P][R], a weight row per lane
@@ -188,27 +206,32 @@ INLINE void dotGroup(Floats (&acc)[P][R], const uint8_t* group, size_t row, size
   constexpr int times32 = format.values / 32;
   constexpr size_t codes32 = format.codeBytes() / times32;
   constexpr size_t scales32 = format.scaleBytes() / times32;
-  // A row alone is limited by memory, and the processor's own prefetching starts anew with every group's scales: they
-  // are asked for a whole group ahead.
+  // A row alone is limited by memory, and the processor's own prefetching starts anew with every group's codes and
+  // scales: codes are asked for twice, and scales a whole group ahead.
   constexpr bool prefetches = R <= 2 && P * Vec::lanes == kGroup;
+  const size_t codesBytes = k / format.values * format.codeBytes(), allBytes = groupBytes(format, k);
   const uint8_t* codes = group + 4 * row;
-  const uint8_t* scales = group + k / format.values * format.codeBytes();
-  const uint8_t* codesAhead = group;
-  const uint8_t* scalesAhead = scales + groupBytes(format, k);
+  const uint8_t* scales = group + codesBytes;
+  Ahead soon(group, kSoonBytes, allBytes, codesBytes);
+  Ahead later(group, kLaterBytes, allBytes, codesBytes);
+  const uint8_t* scalesAhead = scales + allBytes;
   Place at{0, q8ScalesAt(k), q8SumsAt(k), q8HalvesAt(k)};
   for (size_t block = 0; block < k; block += format.values) {
     for (int turn = 0; turn < times32; turn += Form::period) {
 #pragma GCC unroll 4
       for (int step = 0; step < Form::period; ++step) {
         if constexpr (prefetches) {
+          soon.pass(allBytes, codesBytes);
+          later.pass(allBytes, codesBytes);
 #pragma GCC unroll 8
           for (size_t i = 0; i < codes32; i += 64) {
-            __builtin_prefetch(codesAhead + i + kSoonBytes, 0, 3);
-            __builtin_prefetch(codesAhead + i + kLaterBytes, 0, 2);
+            __builtin_prefetch(soon.at + i, 0, 3);
+            __builtin_prefetch(later.at + i, 0, 2);
           }
 #pragma GCC unroll 8
           for (size_t i = 0; i < scales32; i += 64) __builtin_prefetch(scalesAhead + i, 0, 2);
-          codesAhead += codes32;
+          soon.at += codes32;
+          later.at += codes32;
           scalesAhead += scales32;
         }
         dot32<Form, P, R>(acc, codes, scales, row, turn + step, a, at);
