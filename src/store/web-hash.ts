@@ -1,3 +1,4 @@
+import { noWorker } from "./errors.ts";
 import type { Hash, NewHash } from "./partial.ts";
 
 /** What kernels/wasm/sha256.ts exports. */
@@ -69,8 +70,68 @@ class WholeSha1 implements Hash {
   }
 }
 
-export function newWebHash(sha256: WebAssembly.Module): NewHash {
-  return (algorithm) => (algorithm === "sha256" ? new Sha256(sha256) : new WholeSha1());
+/** What a hash worker is sent, and what it answers: one answer for each. */
+export type ToHashWorker =
+  | { readonly sha256: WebAssembly.Module }
+  | { readonly piece: Uint8Array<ArrayBuffer> }
+  | { readonly digest: true };
+export type FromHashWorker = { readonly taken: true } | { readonly digest: string };
+
+/** Pieces on their way to the worker, so that it has the next when it is done with one. */
+const piecesAhead = 2;
+
+/** SHA-256 on another thread: it takes as long as all the rest of a download together. */
+class WorkerSha256 implements Hash {
+  readonly #worker: Worker;
+  readonly #failed: Promise<never>;
+  readonly #unanswered: ((answer: FromHashWorker) => void)[] = [];
+  readonly #taken: Promise<unknown>[] = [];
+
+  constructor(worker: Worker, sha256: WebAssembly.Module) {
+    this.#worker = worker;
+    worker.onmessage = ({ data }: MessageEvent<FromHashWorker>) => this.#unanswered.shift()!(data);
+    this.#failed = new Promise((_, failed) => {
+      worker.onerror = ({ message }) => failed(noWorker(message ?? "no reason was given"));
+    });
+    this.#failed.catch(() => {}); // it may come when nobody waits
+    this.#ask({ sha256 });
+  }
+
+  async update(piece: Uint8Array): Promise<void> {
+    const copy = piece.slice();
+    this.#taken.push(this.#ask({ piece: copy }, [copy.buffer]));
+    if (this.#taken.length > piecesAhead) await Promise.race([this.#taken.shift(), this.#failed]);
+  }
+
+  async digest(): Promise<string> {
+    const answer = await Promise.race([this.#ask({ digest: true }), this.#failed]);
+    this.#worker.terminate();
+    return (answer as { digest: string }).digest;
+  }
+
+  #ask(message: ToHashWorker, transfer: Transferable[] = []): Promise<FromHashWorker> {
+    this.#worker.postMessage(message, transfer);
+    return new Promise((answered) => this.#unanswered.push(answered));
+  }
+}
+
+/** What a hash worker does with what it is sent. */
+export function hashAnswerer(): (message: ToHashWorker) => FromHashWorker {
+  let hash: Sha256;
+  return (message) => {
+    if ("sha256" in message) hash = new Sha256(message.sha256);
+    else if ("piece" in message) hash.update(message.piece);
+    else return { digest: hash.digest() };
+    return { taken: true };
+  };
+}
+
+/** @param script  of a worker that answers as {@link hashAnswerer}; without one the calling thread computes */
+export function newWebHash(sha256: WebAssembly.Module, script: string | undefined): NewHash {
+  return (algorithm) => {
+    if (algorithm === "sha1") return new WholeSha1();
+    return script === undefined ? new Sha256(sha256) : new WorkerSha256(new Worker(script), sha256);
+  };
 }
 
 /** The digest of a short text, for names of files. */

@@ -42,7 +42,8 @@ export async function webTools(
   return {
     settings,
     network: new WebClient(settings, options.patience?.stallMs),
-    newHash: newWebHash(sha256),
+    // In every browser but old ones a worker may start others.
+    newHash: newWebHash(sha256, typeof Worker === "undefined" ? undefined : location.href),
     patience: options.patience ?? defaultPatience,
     connections: options.connections ?? 4,
     partBytes: options.partBytes ?? 32 * 2 ** 20,
