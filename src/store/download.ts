@@ -61,6 +61,8 @@ interface State {
 const saveEveryMs = 1000;
 /** Written at once; fewer, larger writes are what a disk and the thread pool like. */
 const writeBytes = 2 ** 20;
+/** Or after this time, so that little is lost, and progress is seen, where they come slowly. */
+const writeMs = 250;
 const hashBytes = 2 ** 20;
 /** Progress that starts the count of failures anew; a server that gives a byte per try does not. */
 const progressBytes = 64 * 2 ** 10;
@@ -314,12 +316,14 @@ class Download {
     const { host } = answer.url;
     let waiting: Uint8Array[] = [];
     let waitingBytes = 0;
+    let flushedMs = performance.now();
     const flush = async () => {
       const pieces = waiting;
       const at = part.start + part.done;
       const length = waitingBytes;
       waiting = [];
       waitingBytes = 0;
+      flushedMs = performance.now();
       if (length === 0) return;
       await this.#handle.write(pieces, length, at);
       part.done += length;
@@ -333,7 +337,7 @@ class Download {
         const wanted = piece.length > room ? piece.subarray(0, room) : piece;
         waiting.push(wanted);
         waitingBytes += wanted.length;
-        if (waitingBytes >= writeBytes) await flush();
+        if (waitingBytes >= writeBytes || performance.now() - flushedMs >= writeMs) await flush();
         // More than was asked for is not read.
         if (piece.length > room) break;
       }

@@ -220,10 +220,15 @@ async function writeError(name: string, error: unknown, needed = 0): Promise<Err
   return noWebSpace(needed, await freeBytes());
 }
 
+/** What Chromium says is free, whatever is: so that pages cannot tell private windows and disks by it. */
+const saidInAnyCase = 10 * 2 ** 30;
+
 /** What the browser lets this origin store still; undefined where it does not say. */
 export async function freeBytes(): Promise<number | undefined> {
   const { quota, usage } = (await navigator.storage.estimate?.().catch(() => undefined)) ?? {};
-  return quota === undefined ? undefined : Math.max(0, quota - (usage ?? 0));
+  if (quota === undefined) return undefined;
+  const free = Math.max(0, quota - (usage ?? 0));
+  return free === saidInAnyCase ? undefined : free;
 }
 
 const nameOf = (error: unknown) => String((error as { name?: unknown } | undefined)?.name);

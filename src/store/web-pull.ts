@@ -59,13 +59,19 @@ class RecordedPartial extends WebPartial {
   }
 
   override async open(size: number, keep: boolean): Promise<PartialHandle> {
-    // From here on it is a download and no model.
-    const there = await this.#records.get(this.#id);
-    if (there === undefined || there.sha256 !== undefined || there.size !== size) {
-      const record = { ...this.#record(there), sha256: undefined, lastModified: undefined };
-      await this.#records.put(this.#id, record);
+    try {
+      // From here on it is a download and no model.
+      const there = await this.#records.get(this.#id);
+      if (there === undefined || there.sha256 !== undefined || there.size !== size) {
+        const record = { ...this.#record(there), sha256: undefined, lastModified: undefined };
+        await this.#records.put(this.#id, record);
+      }
+      return await super.open(size, keep);
+    } catch (error) {
+      // Where there is no room, what was begun is of no use either.
+      if (!keep) await this.remove().catch(() => {});
+      throw error;
     }
-    return super.open(size, keep);
   }
 
   override async remove(): Promise<void> {
@@ -182,9 +188,7 @@ async function urlPlan(tools: WebTools, name: UrlName, announcer: Announcer): Pr
     const { size, version } = await withRetries(patience, signal, () =>
       describeUrl(network, settings, url, signal),
     );
-    // Without a version nothing tells whether half a file goes with the other half.
-    const shownVersion = version ?? crypto.randomUUID();
-    const id = `url-${(await sha256OfText(`${url.href}\n${shownVersion}`)).slice(0, 32)}`;
+    const id = `url-${(await sha256OfText(`${url.href}\n${version ?? ""}`)).slice(0, 32)}`;
     const identity: Identity = {
       id,
       file,
@@ -201,7 +205,8 @@ async function urlPlan(tools: WebTools, name: UrlName, announcer: Announcer): Pr
     const remote: Task["remote"] = {
       shown: url.href,
       size,
-      version: shownVersion,
+      // Without one nothing tells whether half a file goes with the other half.
+      version: version ?? crypto.randomUUID(),
       linksEnd: false,
       isOther: (answer) => (answer.header("etag") ?? answer.header("last-modified")) !== version,
       location: async () => url,

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { ClavisError } from "../../src/errors.ts";
 import { pull } from "../../src/store/pull.ts";
 import { resolve } from "../../src/store/resolve.ts";
-import { type Fault, HubServer, type Stage } from "./hub-server.ts";
+import { drawnFault, randomOf } from "./faults.ts";
+import { HubServer } from "./hub-server.ts";
 import { emptyFolder, modelBytes, optionsFor } from "./store-folder.ts";
 
 // Schedules of faults drawn at random, by seed. Whatever goes wrong, a pull ends with the whole file or with an
@@ -19,39 +20,6 @@ beforeEach(() => {
   hub.redirects = true;
   hub.next = () => undefined;
 });
-
-/** Uniform numbers in [0, 1) by a seed (mulberry32). */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function drawnFault(random: () => number, stage: Stage, size: number): Fault | undefined {
-  const upTo = (most: number) => Math.floor(random() * most);
-  const status = [401, 403, 404, 408, 416, 429, 500, 502, 503][upTo(9)];
-  const anywhere: Fault[] = [
-    { kind: "status", status, retryAfter: random() < 0.5 ? "0" : undefined },
-    { kind: "reset" },
-  ];
-  const body: Fault[] = [
-    { kind: "cut", after: upTo(size) },
-    { kind: "cut", after: upTo(size) },
-    { kind: "whole" },
-    { kind: "flip", at: upTo(size) },
-    { kind: "length", by: 1 + upTo(100) },
-    { kind: "length", by: -1 - upTo(100) },
-    { kind: "range", by: 1 },
-    { kind: "stall", after: upTo(size) },
-    { kind: "trickle" },
-  ];
-  const kinds = stage === "bytes" ? [...anywhere, ...body] : anywhere;
-  return kinds[upTo(kinds.length)];
-}
 
 const schedules = 200;
 

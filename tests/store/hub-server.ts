@@ -66,6 +66,8 @@ export interface Tls {
 export class HubServer {
   readonly files = new Map<string, HubFileSpec>();
   readonly seen: Seen[] = [];
+  /** Bytes of bodies that were sent slowly, so far. */
+  sent = 0;
   commit = "a".repeat(40);
   /** A token that the hub wants; without it, 401. */
   token: string | undefined;
@@ -108,6 +110,14 @@ export class HubServer {
     return sha256(bytes);
   }
 
+  /** Waits until something has come to pass here. */
+  async until(condition: () => boolean): Promise<void> {
+    for (let looks = 0; !condition(); looks++) {
+      if (looks === 1000) throw new Error("waited for 20 s");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
   async close(): Promise<void> {
     for (const one of [this.#hub, this.#bytes]) {
       one.closeAllConnections();
@@ -147,7 +157,7 @@ export class HubServer {
     }
     const describes = request.method === "HEAD" || (this.redirects && !spec.small);
     if (isHub && describes) this.#describe(spec, url, response);
-    else sendBytes(spec, request, response, fault);
+    else sendBytes(spec, request, response, fault, (bytes) => (this.sent += bytes));
   }
 
   /**
@@ -204,6 +214,7 @@ function sendBytes(
   request: IncomingMessage,
   response: ServerResponse,
   fault: Fault | undefined,
+  sent: (bytes: number) => void,
 ): void {
   const asked = fault?.kind === "whole" ? null : /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
   const start = Number(asked?.[1] ?? 0);
@@ -243,6 +254,7 @@ function sendBytes(
         return void response.end();
       }
       response.write(body.subarray(at, at + step));
+      sent(Math.min(step, body.length - at));
       at += step;
     }, 10);
     return;
