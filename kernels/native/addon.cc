@@ -340,10 +340,11 @@ napi_value describe(napi_env env, napi_value* arguments) {
   return result;
 }
 
-/// features(): names of what the processor has beyond its family's baseline
-napi_value features(napi_env env, napi_value*) {
+/// The names that one of cpu.h's lists gives for this processor.
+template <size_t list(const CpuFeatures&, const char**)>
+napi_value namesOf(napi_env env, napi_value*) {
   const char* names[mostFeatureNames];
-  const size_t count = featureNames(detectCpu(), names);
+  const size_t count = list(detectCpu(), names);
   napi_value result;
   check(napi_create_array(env, &result), "array");
   for (uint32_t i = 0; i < count; i++) check(napi_set_element(env, result, i, string(env, names[i])), "array");
@@ -674,7 +675,8 @@ NAPI_MODULE_INIT() {
   napi_set_instance_data(env, environment, nullptr, nullptr);
   try {
     add<describe>(env, exports, "describe");
-    add<features>(env, exports, "features");
+    add<namesOf<featureNames>>(env, exports, "features");
+    add<namesOf<levelNames>>(env, exports, "levels");
     add<measure>(env, exports, "measure");
     add<fastKernels>(env, exports, "fastKernels");
     add<packedBytes>(env, exports, "packedBytes");

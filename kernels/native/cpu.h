@@ -43,4 +43,10 @@ constexpr size_t mostFeatureNames = 16;
 /// The highest level whose features are all there, by its name. Tiles are beside that: only fast products use them.
 const char* levelName(const CpuFeatures& features);
 
+/// The levels that limitCpu can bring these features to, lowest first.
+///
+/// @param names  room for `mostFeatureNames`
+/// @returns how many there are
+size_t levelNames(const CpuFeatures& features, const char** names);
+
 }  // namespace clavis

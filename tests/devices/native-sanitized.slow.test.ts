@@ -2,8 +2,7 @@ import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildNative } from "../../scripts/build-native.mjs";
-import { hashLogits, packageWith } from "../support/compiled.ts";
-import { goldenModels, storiesPath, syntheticFile } from "../support/golden.ts";
+import { type HashedModel, hashedModels, hashLogits, packageWith } from "../support/compiled.ts";
 import { addonFile, levels } from "../support/native.ts";
 import { root } from "../support/shared.ts";
 
@@ -22,25 +21,24 @@ const canRun =
 
 describe.runIf(canRun)("native with sanitizers", () => {
   let folder = "";
-  let models: string[];
+  let models: HashedModel[];
   let want: string[];
 
   beforeAll(async () => {
     const { file, message } = await buildNative({ sanitize: true });
     expect(file, message).toBeDefined();
     folder = packageWith(file!);
-    models = [storiesPath];
-    for (const model of goldenModels) models.push(await syntheticFile(model));
-    want = hashLogits(root, models).hashes;
+    models = await hashedModels();
+    want = (await hashLogits(root, models)).hashes;
   }, 900_000);
 
   afterAll(() => {
     if (folder !== "") rmSync(folder, { recursive: true });
   });
 
-  test.each(levels)("%s: clean, and the same bits", (level) => {
+  test.each(levels)("%s: clean, and the same bits", async (level) => {
     // What V8 leaves allocated at the end is not ours.
     const env = { CLAVIS_CPU: level, LD_PRELOAD: preloaded.join(" "), ASAN_OPTIONS: "detect_leaks=0" };
-    expect(hashLogits(folder, models, undefined, env)).toEqual({ hashes: want, level });
+    expect(await hashLogits(folder, models, { env })).toEqual({ hashes: want, level, levels });
   });
 });

@@ -1,8 +1,10 @@
-import { type SpawnSyncReturns, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, mkdtempSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { goldenModels, oneOfEach, syntheticFile } from "./golden.ts";
 import { root } from "./shared.ts";
 
 const script = join(root, "tests/support/hash-logits.mjs");
@@ -17,31 +19,48 @@ export function packageWith(addon: string): string {
   return folder;
 }
 
+export interface HashedModel {
+  readonly path: string;
+  /** How many greedy tokens. */
+  readonly tokens: number;
+}
+
+/** 64 tokens of one model of each architecture, and a few of each type of the golden models. */
+export async function hashedModels(): Promise<HashedModel[]> {
+  const models = (await oneOfEach()).map((path) => ({ path, tokens: 64 }));
+  for (const model of goldenModels) models.push({ path: await syntheticFile(model), tokens: 4 });
+  return models;
+}
+
+export interface HashOptions {
+  /** What runs JavaScript: a program and its arguments. */
+  readonly command?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  readonly threads?: number;
+}
+
 /**
- * A hash of each model's logits, and the level of instructions that computed them.
+ * A hash of each model's greedy tokens' logits, the level of instructions that computed them, and all levels there are.
  *
- * @param folder   the compiled package's
- * @param command  what runs JavaScript: a program and its arguments
+ * @param folder  the compiled package's
  */
-export function hashLogits(
+export async function hashLogits(
   folder: string,
-  models: readonly string[],
-  command: readonly string[] = [process.execPath],
-  env: NodeJS.ProcessEnv = {},
-): { hashes: string[]; level: string } {
+  models: readonly HashedModel[],
+  { command = [process.execPath], env = {}, threads = 2 }: HashOptions = {},
+): Promise<{ hashes: string[]; level: string; levels: string[] }> {
   const [program, ...args] = command;
-  const run: SpawnSyncReturns<string> = spawnSync(
-    program,
-    [...args, script, join(folder, "dist"), ...models],
-    {
-      env: { ...process.env, ...env },
-      encoding: "utf8",
-    },
-  );
-  expect(run.status, run.stderr).toBe(0);
-  const lines = run.stdout
-    .trim()
-    .split("\n")
-    .map((line) => line.split(" "));
-  return { hashes: lines.map(([, hash]) => hash), level: lines[0][0] };
+  const named = models.map(({ path, tokens }) => `${tokens}:${path}`);
+  const child = spawn(program, [...args, script, join(folder, "dist"), String(threads), ...named], {
+    env: { ...process.env, ...env },
+  });
+  const said = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].setEncoding("utf8").on("data", (text) => {
+      said[name] += text;
+    });
+  }
+  const [status] = await once(child, "close");
+  expect(status, said.stderr).toBe(0);
+  return JSON.parse(said.stdout);
 }

@@ -10,7 +10,7 @@ import { architectures } from "../../src/models/index.ts";
 import { pagePositions } from "../../src/plan/plan.ts";
 import { makePlan, type PlanOptions } from "../../src/plan/planner.ts";
 import { root } from "./shared.ts";
-import { type Architecture, synthesizeTo } from "./synthetic.ts";
+import { type Architecture, architectures as everyArchitecture, synthesizeTo } from "./synthetic.ts";
 
 /** What llama.cpp made of one prompt. */
 export interface GoldenCase {
@@ -49,6 +49,15 @@ export async function syntheticFile(
   const path = join(folder, `${arch}-${shape}-${type}-${vocabName}-${seed}.gguf`);
   if (!existsSync(path)) await synthesizeTo(path, { vocab, arch, shape, type, seed });
   return path;
+}
+
+/** Paths of clavis-stories and of one synthetic model of each architecture, with integer and float weights. */
+export async function oneOfEach(): Promise<string[]> {
+  const paths = [storiesPath];
+  for (const arch of everyArchitecture) {
+    paths.push(await syntheticFile({ arch, type: "q4_k", shape: "tiny", seed: 2 }));
+  }
+  return paths;
 }
 
 /** One sequence running alone on a device, a step at a time, in pages of its own. */

@@ -11,20 +11,5 @@ export const addonFile: string | undefined = file;
 export const describeNative = file ? describe : describe.skip;
 if (!file) process.stdout.write(`${message}; tests of the native device are skipped\n`);
 
-const asked =
-  process.arch === "arm64"
-    ? ["neon", "dotprod", "i8mm"]
-    : ["baseline", "ssse3", "avx2", "avxvnni", "avx512vnni"];
-
 /** The levels of instructions that this processor has, lowest first. */
-export const levels: readonly string[] = file ? await available() : [];
-
-async function available(): Promise<string[]> {
-  const found: string[] = [];
-  for (const level of asked) {
-    const { kernels } = await nativeDevice({ level }).describe();
-    // A level that the processor lacks gives the next lower one.
-    if (kernels === level || level === "baseline") found.push(level);
-  }
-  return found;
-}
+export const levels: readonly string[] = nativeDevice().levels() ?? [];

@@ -6,6 +6,8 @@ export interface Addon {
   describe(level: string | undefined): KernelDescription;
   /** What the processor has beyond its family's baseline, e.g. "AVX512-VNNI". */
   features(): string[];
+  /** The levels of instructions that it can be told to keep to, lowest first. */
+  levels(): string[];
   /** Writes bytes read and operations done a second by so many threads; takes a few tenths of a second. */
   measure(level: string | undefined, threads: number, result: Float64Array): Promise<void>;
   /** Instructions of the products that fast mode takes for many rows of a format; "" where it takes the usual ones. */

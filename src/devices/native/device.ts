@@ -28,6 +28,8 @@ export interface NativeDeviceOptions {
 export interface NativeDevice extends Device {
   /** What the processor has beyond its family's baseline, e.g. "AVX512-VNNI"; undefined without compiled kernels. */
   features(): readonly string[] | undefined;
+  /** The levels of instructions that can be asked for here, lowest first; undefined without compiled kernels. */
+  levels(): readonly string[] | undefined;
 }
 
 /**
@@ -83,6 +85,11 @@ export function nativeDevice(options: NativeDeviceOptions = {}): NativeDevice {
     features() {
       const state = load();
       return "reason" in state ? undefined : state.addon.features();
+    },
+
+    levels() {
+      const state = load();
+      return "reason" in state ? undefined : state.addon.levels();
     },
 
     packedType,
