@@ -49,7 +49,8 @@ export type {
   Removed,
   StoreOptions,
 } from "./store/options.ts";
-export { list, pull, remove, resolve } from "./store/web-store.ts";
+export type { ModelOrigin } from "./store/origin.ts";
+export { list, originOf, pull, remove, resolve } from "./store/web-store.ts";
 export type { Message } from "./tokens/chat.ts";
 export type { DecodeOptions, EncodeOptions, Tokenizer } from "./tokens/tokenizer.ts";
 

@@ -20,7 +20,10 @@ interface SyncAccessHandle {
 
 type WritableFile = FileSystemFileHandle & { createSyncAccessHandle?(): Promise<SyncAccessHandle> };
 
-export const folderName = "clavis";
+const folderName = "clavis";
+
+/** What a file is called in paths, from the root of the origin's file system. */
+export const pathOf = (id: string) => `${folderName}/${id}`;
 
 /** A tab that was closed may hold its files for a moment longer than its lock. */
 const busyTries = 30;
@@ -151,7 +154,7 @@ export class WebPartial implements PartialFile {
   readonly #id: string;
 
   constructor(files: WebFiles, id: string) {
-    this.shown = `${folderName}/${id}`;
+    this.shown = pathOf(id);
     this.#files = files;
     this.#id = id;
   }

@@ -5,11 +5,11 @@ import { modelsAmong, modelsToRemove } from "./cached-models.ts";
 import { inUse, nothingToRemove, notLocal } from "./errors.ts";
 import type { ListedModel, LocalModel, Removed } from "./options.ts";
 import { quantOf } from "./quants.ts";
-import { WebPartial } from "./web-files.ts";
+import { pathOf, WebPartial } from "./web-files.ts";
 import { tryLock } from "./web-lock.ts";
 import { parsePageName } from "./web-names.ts";
 import { commitsOf, findStored, isOfUrl, type StoredFile, type WebRecord } from "./web-records.ts";
-import { checkStored, pathOf, type WebTools, wholeFile } from "./web-tools.ts";
+import { checkStored, type WebTools, wholeFile } from "./web-tools.ts";
 
 /** Every model that this origin has stored. */
 export async function list({ records, files }: WebTools): Promise<ListedModel[]> {

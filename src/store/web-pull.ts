@@ -8,12 +8,12 @@ import type { Pulled } from "./options.ts";
 import type { PartialHandle } from "./partial.ts";
 import { chooseFiles } from "./quants.ts";
 import { withRetries } from "./retry.ts";
-import { WebPartial } from "./web-files.ts";
+import { pathOf, WebPartial } from "./web-files.ts";
 import { sha256OfText } from "./web-hash.ts";
 import { Announcer, takeLock } from "./web-lock.ts";
 import { parsePageName } from "./web-names.ts";
 import { isOfUrl, type WebRecord, type WebRecords } from "./web-records.ts";
-import { checkStored, pathOf, type WebTools, wholeFile } from "./web-tools.ts";
+import { checkStored, type WebTools, wholeFile } from "./web-tools.ts";
 
 /**
  * Downloads a model into the origin's file system, unless it is there and current.

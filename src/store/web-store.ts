@@ -6,14 +6,15 @@ import { inUse, notLocal, noWorker } from "./errors.ts";
 import { commitOf, followFile, listFiles } from "./hub.ts";
 import type { HubName } from "./names.ts";
 import type { ListedModel, LocalModel, Pulled, Removed, StoreOptions } from "./options.ts";
+import type { ModelOrigin } from "./origin.ts";
 import { chooseFiles } from "./quants.ts";
 import { defaultPatience, withRetries } from "./retry.ts";
 import { WebClient } from "./web-client.ts";
-import { folderName, openFolder, WebFiles } from "./web-files.ts";
+import { openFolder, pathOf, WebFiles } from "./web-files.ts";
 import { tryLock } from "./web-lock.ts";
 import { type Action, errorOf, eventOf, type FromWorker, type ToWorker } from "./web-messages.ts";
 import { parsePageName } from "./web-names.ts";
-import { findStored, WebRecords } from "./web-records.ts";
+import { findStored, type WebRecord, WebRecords } from "./web-records.ts";
 import type { PlainOptions } from "./web-tools.ts";
 
 // The page's side of its store: what has to be done here is looking and reading; the rest is the worker's.
@@ -67,10 +68,29 @@ export async function remove(name: string, options: StoreOptions = {}): Promise<
  */
 export async function resolve(name: string, options: StoreOptions = {}): Promise<LocalModel> {
   // Most addresses that are loaded were never pulled; a worker is not worth starting for those.
-  const folder = await openFolder(false);
-  const records = folder === undefined ? new Map() : await new WebRecords(new WebFiles(folder)).all();
-  if (findStored(records, parsePageName(name, pageAddress())) === undefined) throw notLocal(name);
+  if (findStored(await storedRecords(), parsePageName(name, pageAddress())) === undefined)
+    throw notLocal(name);
   return (await call("resolve", name, options)) as LocalModel;
+}
+
+/**
+ * Where the model of a name is from, without the network.
+ *
+ * @throws ClavisError `model.not_found`, `model.name`; `store.unavailable`
+ */
+export async function originOf(name: string): Promise<ModelOrigin> {
+  const parsed = parsePageName(name, pageAddress());
+  const records = await storedRecords();
+  const first = findStored(records, parsed)?.files[0];
+  const stored = first && { path: pathOf(first.id), usedAt: records.get(first.id)!.usedAt };
+  return parsed.kind === "hub"
+    ? { from: "hub", repo: parsed.repo, commit: first?.commit, ...stored }
+    : { from: "url", url: parsed.url.href, ...stored };
+}
+
+async function storedRecords(): Promise<Map<string, WebRecord>> {
+  const folder = await openFolder(false);
+  return folder === undefined ? new Map() : new WebRecords(new WebFiles(folder)).all();
 }
 
 /**
@@ -85,7 +105,7 @@ export async function openStored({ name, paths }: LocalModel): Promise<ByteSourc
   const sources: ByteSource[] = [];
   try {
     for (const path of paths) {
-      const id = path.slice(folderName.length + 1);
+      const id = path.slice(pathOf("").length);
       const release = await tryLock(id, "shared");
       if (release === undefined) throw inUse(name);
       const file = await files.file(id);

@@ -4,7 +4,7 @@ import { damaged, noWebSpace } from "./errors.ts";
 import type { PullEvent } from "./options.ts";
 import { defaultPatience, type Patience } from "./retry.ts";
 import { WebClient } from "./web-client.ts";
-import { folderName, freeBytes, openFolder, WebFiles, type WebPartial } from "./web-files.ts";
+import { freeBytes, openFolder, pathOf, WebFiles, type WebPartial } from "./web-files.ts";
 import { newWebHash, Sha256 } from "./web-hash.ts";
 import { type StoredFile, type WebRecord, WebRecords } from "./web-records.ts";
 
@@ -62,8 +62,6 @@ export async function webTools(
     sha256,
   };
 }
-
-export const pathOf = (id: string) => `${folderName}/${id}`;
 
 /** A file of our folder whose record is that of a whole one; nothing where the browser removed it. */
 export async function wholeFile(files: WebFiles, id: string, record: WebRecord): Promise<File | undefined> {

@@ -99,6 +99,13 @@ describe.skipIf(!chromiumPath)(chromiumPath ? title : missing, () => {
     hub.next = () => ({ kind: "status", status: 500 });
     const again = await check("answerNamed", { name: `${name}:q8_0`, messages, options: options() }, where);
     expect(again.value).toBe(nodeText);
+    expect((await check("originOf", { name }, where)).value).toEqual({
+      from: "hub",
+      repo: "org/stories-GGUF",
+      commit: hub.commit,
+      path: `clavis/${digest}`,
+      usedAt: expect.any(Number),
+    });
     expect((await check("list", {}, where)).value).toEqual([
       {
         name: "org/stories-GGUF:Q8_0",

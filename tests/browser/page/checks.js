@@ -136,6 +136,8 @@ const remove = ({ name }) => told((options) => clavis.remove(name, options));
 
 const resolve = ({ name, options }) => told((more) => clavis.resolve(name, more), undefined, options);
 
+const originOf = ({ name }) => told(() => clavis.originOf(name));
+
 /** The header of a model by its name. */
 const inspectNamed = ({ name, options }) =>
   told(({ onEvent, ...more }) => clavis.inspect(name, { ...more, onPull: onEvent }), undefined, options);
@@ -188,7 +190,7 @@ const usage = async () => (await navigator.storage.estimate()).usage;
 
 const checks = {
   ...{ devices, inspect, answer, answerFromBytes, logitBits, abort, refusal, hold, release },
-  ...{ pull, list, remove, resolve, inspectNamed, answerNamed, stored, damage, clear, usage },
+  ...{ pull, list, remove, resolve, originOf, inspectNamed, answerNamed, stored, damage, clear, usage },
 };
 
 export const run = (name, options) => checks[name](options);
