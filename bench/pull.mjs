@@ -23,6 +23,8 @@ function serve() {
   const server = createServer((request, response) => {
     const headers = { "x-repo-commit": "a".repeat(40), "x-linked-etag": etag, "x-linked-size": size };
     if (request.method === "HEAD") return response.writeHead(200, headers).end();
+    if (request.url.startsWith("/api/"))
+      return response.end(JSON.stringify([{ type: "file", path: "bench.gguf", size }]));
     const [, start, end] = /(\d+)-(\d+)/.exec(request.headers.range).map(Number);
     const range = `bytes ${start}-${end}/${size}`;
     response.writeHead(206, { "content-length": end + 1 - start, "content-range": range });

@@ -26,9 +26,14 @@ export async function openRemote(name: string, options: StoreOptions = {}): Prom
   const store = storeOf(options);
   const parsed = parseLocalName(name);
   if (store.settings.offline) throw offline(name);
-  if (parsed.kind === "hub") return hubSources(store, parsed);
-  if (parsed.kind === "url") return urlSources(store, parsed);
-  throw new TypeError(`${parsed.kind} names are files already`);
+  try {
+    if (parsed.kind === "hub") return await hubSources(store, parsed);
+    if (parsed.kind === "url") return await urlSources(store, parsed);
+    throw new TypeError(`${parsed.kind} names are files already`);
+  } catch (error) {
+    await store.network.close();
+    throw error;
+  }
 }
 
 async function hubSources(store: Store, name: HubName): Promise<ByteSource[]> {
