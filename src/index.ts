@@ -16,7 +16,7 @@ import {
   Model,
   type LoadOptions as ModelOptions,
 } from "./model.ts";
-import { type PermitOptions, permitted } from "./protect/node-permit.ts";
+import { type PermitOptions, permitted, requiresSignature } from "./protect/node-permit.ts";
 import { openLocal } from "./store/open-local.ts";
 import type { HubOptions, PullEvent, StoreOptions } from "./store/options.ts";
 import { pull } from "./store/pull.ts";
@@ -173,7 +173,7 @@ async function withHeader<T>(
 
 async function open(
   source: ModelSource,
-  options: Pick<LoadOptions, "pull" | "verify"> & InspectOptions,
+  options: Pick<LoadOptions, "pull" | "verify" | "policy"> & InspectOptions,
 ): Promise<ByteSource[]> {
   if (source instanceof Blob) return [blobSource(source)];
   if (typeof source !== "string" && !(source instanceof URL)) return [bufferSource(source)];
@@ -185,7 +185,8 @@ async function open(
   } catch (error) {
     const elsewhere = error instanceof ClavisError && error.code === "model.not_local";
     if (elsewhere && options.pull) {
-      await pull(name, pulling);
+      // Refused before the download rather than after it.
+      await pull(name, { ...pulling, requireSignature: await requiresSignature(options) });
       return openLocal(name, { ...pulling, verify });
     }
     if (elsewhere && options.remote) return openRemote(name, pulling);

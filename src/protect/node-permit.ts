@@ -35,6 +35,15 @@ export async function permitted(
   }
 }
 
+/**
+ * Whether the policy in force refuses models without a signature.
+ *
+ * @throws ClavisError `protect.policy_read`, `protect.policy`
+ */
+export async function requiresSignature({ policy }: PermitOptions): Promise<boolean> {
+  return (await findPolicy(policy))?.requireSignature === true;
+}
+
 async function verifiedBy(policy: Policy, source: ByteSource, signal?: AbortSignal): Promise<ByteSource> {
   const { path } = source;
   if (path === undefined) throw notAFile(source.name);

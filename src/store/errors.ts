@@ -106,6 +106,13 @@ export const noSuchQuant = (repo: string, quant: string, there: readonly string[
     next: "Name one of these, or none to have one chosen.",
   });
 
+export const notSigned = (name: string) =>
+  new ClavisError("pull.unsigned", {
+    found: `no signature for ${quoted(name)} where it would be downloaded from`,
+    expected: "a repository of the Hugging Face hub with FILE.sig or model.sig, as the policy requires",
+    next: "Nothing was downloaded. Choose a signed model; or pull it with `clavis pull`, look at it, and sign it yourself.",
+  });
+
 export const partsMissing = (repo: string, missing: readonly string[]) =>
   new ClavisError("model.parts_missing", {
     found: `${quoted(repo)} without ${several(missing, 3)}`,

@@ -57,6 +57,8 @@ export interface HubOptions {
 export interface StoreOptions extends CallOptions, HubOptions {
   /** In Node; default: what the environment says. */
   readonly settings?: Settings;
+  /** In Node: pull nothing that has no signature on the hub. Whether one is good, loading and `verify` say. */
+  readonly requireSignature?: boolean;
   readonly patience?: Patience;
   /** Connections at a time. Default 4. */
   readonly connections?: number;

@@ -5,7 +5,7 @@ import { ClavisError } from "../errors.ts";
 import { describeUrl } from "./addresses.ts";
 import { carryOut, type Plan, type Task } from "./carry-out.ts";
 import { partialBytes } from "./download.ts";
-import { cannotWrite, changed, noSpace, offline } from "./errors.ts";
+import { cannotWrite, changed, noSpace, notSigned, offline } from "./errors.ts";
 import { makeFolder } from "./folders.ts";
 import { type HubFile, listFiles, locateFile } from "./hub.ts";
 import { RepoCache } from "./hub-cache.ts";
@@ -118,6 +118,7 @@ async function hubPlan(store: Store, name: HubName): Promise<NodePlan> {
   let revision = name.revision;
   const paths = files.map(({ path }) => path);
   const signatures = new Set(signaturesOf(listed, paths).map(({ path }) => path));
+  if (store.requireSignature && signatures.size === 0) throw notSigned(name.shown);
   // Signatures first, so that no model is without the one that it has.
   for (const path of [...signatures, ...paths]) {
     const at = revision;
@@ -205,6 +206,7 @@ function hubTask(
 
 async function urlPlan(store: Store, name: UrlName): Promise<NodePlan> {
   const { network, settings, signal } = store;
+  if (store.requireSignature) throw notSigned(name.shown);
   const tasks: Task[] = [];
   const files = urlFiles(settings, name.url);
   for (const file of files) {

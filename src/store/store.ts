@@ -16,6 +16,7 @@ export interface Store {
   readonly partBytes: number;
   readonly network: Network;
   readonly verify: boolean;
+  readonly requireSignature: boolean;
   readonly signal?: AbortSignal;
   tell(event: PullEvent): void;
 }
@@ -36,6 +37,7 @@ export function storeOf(options: StoreOptions = {}): Store {
     partBytes: options.partBytes ?? 32 * 2 ** 20,
     network: new Network(settings, options.patience?.stallMs),
     verify: options.verify ?? false,
+    requireSignature: options.requireSignature ?? false,
     signal: options.signal,
     tell: (event) => options.onEvent?.(event),
   };

@@ -89,6 +89,25 @@ describe("a model whose repository is signed", () => {
     }
   });
 
+  test("that is not signed is not even downloaded under such a policy", async () => {
+    hub.add("org/plain/m-Q8_0.gguf", stories);
+    const before = { ...process.env };
+    Object.assign(process.env, environmentOf(hub, emptyFolder()));
+    try {
+      const url = `${hub.bytesOrigin}/org/plain/resolve/main/m-Q8_0.gguf`;
+      for (const name of ["org/plain", url]) {
+        const options = { context: 64, device: "reference", pull: true } as const;
+        await expect(load(name, { ...options, policy })).rejects.toMatchObject({ code: "pull.unsigned" });
+        expect(hub.seen.filter(({ stage }) => stage === "bytes")).toEqual([]);
+        await (await load(name, options)).close();
+        await expect(load(name, { ...options, policy })).rejects.toMatchObject({ code: "protect.unsigned" });
+        hub.seen.length = 0;
+      }
+    } finally {
+      process.env = before;
+    }
+  });
+
   test("in folders: a signature of the whole repository, and one of the folder alone", async () => {
     await upload("org/whole", { "q8/m-Q8_0.gguf": stories, "README.md": readme });
     await upload("org/inner", { "q8/m-Q8_0.gguf": stories, "README.md": readme }, "q8");
