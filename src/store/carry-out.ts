@@ -1,3 +1,4 @@
+import type { ClavisError } from "../errors.ts";
 import type { Client, Hub } from "./client.ts";
 import { type DownloadOptions, download, type Remote } from "./download.ts";
 import { notGguf } from "./errors.ts";
@@ -50,6 +51,12 @@ export interface PullTools {
   /** @throws ClavisError `pull.space` where there is no room for what is missing of these */
   checkSpace(missing: readonly Task[]): Promise<void>;
 }
+
+/** Tells that a request is tried again; a silent wait looks like a hang. */
+export const retryTeller =
+  ({ tell }: Pick<PullTools, "tell">, file: string) =>
+  (error: ClavisError, waitMs: number) =>
+    tell({ type: "retry", file, error, waitMs });
 
 export interface Plan {
   readonly tasks: readonly Task[];

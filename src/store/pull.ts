@@ -3,7 +3,7 @@ import { stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ClavisError } from "../errors.ts";
 import { describeUrl } from "./addresses.ts";
-import { carryOut, type Plan, type Task } from "./carry-out.ts";
+import { carryOut, type Plan, retryTeller, type Task } from "./carry-out.ts";
 import { partialBytes } from "./download.ts";
 import { cannotWrite, changed, noSpace, notSigned, offline } from "./errors.ts";
 import { makeFolder } from "./folders.ts";
@@ -20,7 +20,7 @@ import { checkDigest, digestNamed } from "./records.ts";
 import { findLocal } from "./resolve.ts";
 import { withRetries } from "./retry.ts";
 import { signaturesOf } from "./signatures.ts";
-import { retryTeller, type Store, storeOf } from "./store.ts";
+import { type Store, storeOf } from "./store.ts";
 import { isThere, readSource, urlFiles, writeSource } from "./url-cache.ts";
 
 /** Room left free on a disk, for everything else on the machine. */

@@ -2,6 +2,7 @@ import type { ByteSource } from "../bytes/source.ts";
 import { checkRange } from "../bytes/source.ts";
 import { ClavisError } from "../errors.ts";
 import { describeUrl, filesAt } from "./addresses.ts";
+import { retryTeller } from "./carry-out.ts";
 import { type Client, refusal, within } from "./client.ts";
 import { brokenOff, changed, noRanges, offline } from "./errors.ts";
 import { listFiles, locateFile } from "./hub.ts";
@@ -10,7 +11,7 @@ import { parseLocalName } from "./node-names.ts";
 import type { StoreOptions } from "./options.ts";
 import { chooseFiles } from "./quants.ts";
 import { Passing, withRetries } from "./retry.ts";
-import { retryTeller, type Store, storeOf } from "./store.ts";
+import { type Store, storeOf } from "./store.ts";
 
 /** What one request asks for, and how many answers are kept. A header is read from front to back. */
 const blockBytes = 2 ** 20;

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import type { ClavisError } from "../errors.ts";
 import { endpointOf } from "./client.ts";
 import { Network } from "./network.ts";
 import type { PullEvent, StoreOptions } from "./options.ts";
@@ -50,7 +49,3 @@ function tokenFile(path: string): string | undefined {
     return undefined;
   }
 }
-
-/** Tells that a request is tried again; a silent wait looks like a hang. */
-export const retryTeller = (store: Store, file: string) => (error: ClavisError, waitMs: number) =>
-  store.tell({ type: "retry", file, error, waitMs });

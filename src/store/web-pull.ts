@@ -1,6 +1,6 @@
 import { ClavisError } from "../errors.ts";
 import { describeUrl, filesAt } from "./addresses.ts";
-import { carryOut, type Plan, type Task } from "./carry-out.ts";
+import { carryOut, type Plan, retryTeller, type Task } from "./carry-out.ts";
 import { badAnswer, badName } from "./errors.ts";
 import { commitOf, followFile, listFiles, type RepoFile } from "./hub.ts";
 import type { HubName, UrlName } from "./names.ts";
@@ -130,7 +130,8 @@ function taskOf(
 
 async function hubPlan(tools: WebTools, name: HubName, announcer: Announcer): Promise<Plan> {
   const { network, settings, patience, signal } = tools;
-  const retried = <T>(attempt: () => Promise<T>) => withRetries(patience, signal, attempt);
+  const retried = <T>(attempt: () => Promise<T>) =>
+    withRetries(patience, signal, attempt, retryTeller(tools, name.shown));
   // Redirects are the browser's, so what the hub says of a file beside them is not seen; its lists say as much.
   const commit = await retried(() => commitOf(network, settings, name, signal));
   const at = { repo: name.repo, revision: commit };
@@ -170,8 +171,11 @@ function hubTask(
     linksEnd: true,
     async location(again, signal) {
       if (again || location === undefined)
-        location = await withRetries(patience, signal, () =>
-          followFile(network, settings, { repo, revision: commit }, path, signal),
+        location = await withRetries(
+          patience,
+          signal,
+          () => followFile(network, settings, { repo, revision: commit }, path, signal),
+          retryTeller(tools, path),
         );
       return location;
     },
@@ -185,8 +189,11 @@ async function urlPlan(tools: WebTools, name: UrlName, announcer: Announcer): Pr
   const { network, settings, patience, records, files, signal } = tools;
   const tasks: Task[] = [];
   for (const { url, file } of filesAt(name.url)) {
-    const { size, version } = await withRetries(patience, signal, () =>
-      describeUrl(network, settings, url, signal),
+    const { size, version } = await withRetries(
+      patience,
+      signal,
+      () => describeUrl(network, settings, url, signal),
+      retryTeller(tools, file),
     );
     const id = `url-${(await sha256OfText(`${url.href}\n${version ?? ""}`)).slice(0, 32)}`;
     const identity: Identity = {

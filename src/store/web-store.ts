@@ -1,6 +1,7 @@
 import type { ByteSource } from "../bytes/source.ts";
 import { blobSource } from "../bytes/source.ts";
 import { ClavisError } from "../errors.ts";
+import { retryTeller } from "./carry-out.ts";
 import { endpointOf } from "./client.ts";
 import { inUse, notLocal, noWorker } from "./errors.ts";
 import { commitOf, followFile, listFiles } from "./hub.ts";
@@ -138,7 +139,8 @@ export async function hubAddresses(name: HubName, options: StoreOptions): Promis
   };
   const client = new WebClient(hub);
   const { signal, patience = defaultPatience } = options;
-  const retried = <T>(attempt: () => Promise<T>) => withRetries(patience, signal, attempt);
+  const told = retryTeller({ tell: (event) => options.onEvent?.(event) }, name.shown);
+  const retried = <T>(attempt: () => Promise<T>) => withRetries(patience, signal, attempt, told);
   const commit = await retried(() => commitOf(client, hub, name, signal));
   const at = { repo: name.repo, revision: commit };
   const { files, quant, chosen } = chooseFiles(

@@ -74,6 +74,8 @@ describe.skipIf(!chromiumPath)(chromiumPath ? title : missing, () => {
   }
 
   const options = (more: object = {}) => ({ endpoint: hub.endpoint, patience: impatient, ...more });
+  /** For answers that are slow on purpose: on a busy machine they are slower still. */
+  const patience = { ...impatient, stallMs: 10_000 };
   const check = (name: string, data: object = {}, where: Where = "window", at = page) =>
     callIn(at, where, name, data);
   const pull = (name: string, more: object = {}, where: Where = "window", at = page) =>
@@ -160,7 +162,7 @@ describe.skipIf(!chromiumPath)(chromiumPath ? title : missing, () => {
       const other = await openPage();
       hub.sent = 0;
       // The answer never comes: the page is closed meanwhile.
-      pull("org/tiny", { partBytes: 100_000 }, "window", other).catch(() => {});
+      pull("org/tiny", { partBytes: 100_000, patience }, "window", other).catch(() => {});
       await hub.until(() => hub.sent > 80_000);
       await new Promise((resolve) => setTimeout(resolve, 1200)); // how far it came is saved every second
       await other.close();
@@ -196,8 +198,8 @@ describe.skipIf(!chromiumPath)(chromiumPath ? title : missing, () => {
         stage === "bytes" && headers.range !== "bytes=0-0" ? slow : undefined;
       const other = await openPage();
       const both = await Promise.all([
-        pull("org/tiny", { partBytes: 100_000 }),
-        pull("org/tiny", { partBytes: 100_000 }, "worker", other),
+        pull("org/tiny", { partBytes: 100_000, patience }),
+        pull("org/tiny", { partBytes: 100_000, patience }, "worker", other),
       ]);
       await other.close();
       expect(both.map(({ error }) => error)).toEqual([undefined, undefined]);
@@ -361,7 +363,7 @@ describe.skipIf(!chromiumPath)(chromiumPath ? title : missing, () => {
     hub.next = (stage, { headers }) =>
       stage === "bytes" && headers.range !== "bytes=0-0" ? { kind: "slow", bytes: 2000 } : undefined;
     hub.sent = 0;
-    const pulling = pull("org/tiny");
+    const pulling = pull("org/tiny", { patience });
     await hub.until(() => hub.sent > 10_000);
     expect((await check("remove", { name: "org/tiny" }, "worker")).error.code).toBe("store.busy");
     expect((await pulling).error).toBeUndefined();
