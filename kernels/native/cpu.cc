@@ -121,7 +121,7 @@ size_t featureNames(const CpuFeatures& f, const char** names) {
 size_t levelNames(const CpuFeatures& f, const char** names) {
   // A processor has levels of one family, so one list does for both.
   size_t count = 0;
-  for (const char* name : {"baseline", "ssse3", "avx2", "avxvnni", "avx512", "avx512vnni", "amx", "neon", "dotprod",
+  for (const char* name : {"baseline", "ssse3", "avx2", "avxvnni", "avx512", "avx512vnni", "neon", "dotprod",
                            "i8mm"}) {
     if (std::strcmp(levelName(limitCpu(f, name)), name) == 0) names[count++] = name;
   }

@@ -8,24 +8,32 @@ import { describeShared, root, sharedPath } from "../support/shared.ts";
 // Perplexities of a passage as llama.cpp has them; golden/perplexity.json names the command. Activations of Q8_0
 // models are rounded to 8 bits in both engines, but not in the same places.
 
-interface Golden {
-  readonly text: string;
-  readonly models: readonly {
-    readonly file: string;
-    readonly cases: readonly { context: number; perplexity: number; scoredTokens: number; windows: number }[];
-  }[];
+interface Scored {
+  readonly perplexity: number;
+  readonly scoredTokens: number;
+  readonly windows: number;
 }
 
-const golden = JSON.parse(readFileSync(join(root, "tests/golden/perplexity.json"), "utf8")) as Golden;
+const golden = JSON.parse(readFileSync(join(root, "tests/golden/perplexity.json"), "utf8")) as {
+  readonly text: string;
+  readonly models: readonly { file: string; cases: readonly (Scored & { context: number })[] }[];
+  /** Of 30,000 bytes of a held-out text, in windows of 512. */
+  readonly validPlain: readonly (Scored & { file: string })[];
+};
+
+const openModel = (path: string) => load(path, { mode: "reproducible", sequences: 1, logitRows: 256 });
+
+function expectNear(found: Scored, { perplexity, scoredTokens, windows }: Scored, relative: number): void {
+  expect(found).toMatchObject({ scoredTokens, windows });
+  expect(Math.abs(found.perplexity / perplexity - 1)).toBeLessThan(relative);
+}
 
 async function expectGolden(path: string, file: string, relative: number): Promise<void> {
-  await using model = await load(path, { mode: "reproducible", sequences: 1, logitRows: 256 });
+  await using model = await openModel(path);
   const { cases } = golden.models.find((one) => one.file === file)!;
   expect(cases.length).toBe(4);
-  for (const { context, perplexity, scoredTokens, windows } of cases) {
-    const found = await model.perplexity(golden.text, { context });
-    expect(found).toMatchObject({ context, scoredTokens, windows });
-    expect(Math.abs(found.perplexity / perplexity - 1)).toBeLessThan(relative);
+  for (const one of cases) {
+    expectNear(await model.perplexity(golden.text, { context: one.context }), one, relative);
   }
 }
 
@@ -38,4 +46,10 @@ describeShared("models/clavis-stories-f16.gguf", "perplexity: llama.cpp's", () =
   const file = "clavis-stories-f16.gguf";
   test("of clavis-stories in F16, within 0.02 %", () =>
     expectGolden(sharedPath(`models/${file}`), file, 2e-4));
+
+  test.each(golden.validPlain)("of held-out text, $file", async (one) => {
+    const bytes = readFileSync(sharedPath("models/valid-plain.txt")).subarray(0, 30_000);
+    await using model = await openModel(sharedPath(`models/${one.file}`));
+    expectNear(await model.perplexity(bytes.toString("utf8")), one, one.file.includes("f16") ? 2e-4 : 1e-3);
+  });
 });
