@@ -19,7 +19,7 @@ enum class Minima { none, one, each };
 struct Scales {
   Floats d;
   Floats dmin;
-  Floats scale[2];
+  Codes scale[2];
   Codes mins;  // two i16: the halves' minima
 };
 
@@ -34,6 +34,9 @@ struct PlainForm {
 
 /// Byte i of every lane.
 INLINE Codes byteOf(Codes x, int i) { return Vec::andBytes32(Vec::shiftRight(x, 8 * i), 0xff); }
+
+/// The low 16 bits of x, and above them those of y.
+INLINE Codes twoShorts(Codes x, Codes y) { return Vec::either(Vec::andBytes32(x, 0xffff), Vec::shiftLeft(y, 16)); }
 
 /// Line i of a section: unit i of the rows that this Vec takes.
 INLINE Codes line(const uint8_t* section, size_t i) { return Vec::load(section + 64 * i); }
@@ -130,7 +133,7 @@ INLINE void sixBitScales(const uint8_t* s, size_t row, int j, Scales& out) {
     scale = Vec::either(Vec::andBytes(both, 0x0f), Vec::andBytes(Vec::shiftRight(scale, 2), 0x30));
     min = Vec::either(Vec::andBytes(Vec::shiftRight(both, 4), 0x0f), Vec::andBytes(Vec::shiftRight(min, 2), 0x30));
   }
-  out.scale[0] = Vec::toFloat(byteOf(scale, j & 3));
+  out.scale[0] = byteOf(scale, j & 3);
   min = byteOf(min, j & 3);
   out.mins = Vec::either(min, Vec::shiftLeft(min, 16));
 }
@@ -170,8 +173,8 @@ struct FormQ2_K : PlainForm {
     out.d = Vec::halves(s + 2 * row);
     out.dmin = Vec::halves(s + 32 + 2 * row);
     const Codes both = Vec::shiftRight(line(s + 64 + 4 * row, j >> 1), 16 * (j & 1));
-    out.scale[0] = Vec::toFloat(Vec::andBytes32(both, 0x0f));
-    out.scale[1] = Vec::toFloat(Vec::andBytes32(Vec::shiftRight(both, 8), 0x0f));
+    out.scale[0] = Vec::andBytes32(both, 0x0f);
+    out.scale[1] = Vec::andBytes32(Vec::shiftRight(both, 8), 0x0f);
     out.mins = Vec::either(Vec::andBytes32(Vec::shiftRight(both, 4), 0x0f),
                            Vec::andBytes32(Vec::shiftLeft(both, 4), 0x0f0000));
   }
@@ -192,9 +195,9 @@ struct FormQ3_K : PlainForm {
     const Codes low = Vec::andBytes(Vec::shiftRight(line(lines, (j >> 1) & 1), 4 * (j >> 2)), 0x0f);
     const Codes high = Vec::andBytes(Vec::shiftRight(line(lines, 2), 2 * (j >> 1)), 0x03);
     const Codes six = Vec::either(low, Vec::shiftLeft(high, 4));
-    const Floats less = Vec::splat(-32.0f);
-    out.scale[0] = Vec::add(Vec::toFloat(byteOf(six, 2 * (j & 1))), less);
-    out.scale[1] = Vec::add(Vec::toFloat(byteOf(six, 2 * (j & 1) + 1)), less);
+    const Codes less = Vec::splatWord(uint32_t(-32));
+    out.scale[0] = Vec::addWords(byteOf(six, 2 * (j & 1)), less);
+    out.scale[1] = Vec::addWords(byteOf(six, 2 * (j & 1) + 1), less);
   }
 };
 
@@ -209,8 +212,8 @@ struct FormQ6_K : PlainForm {
   INLINE void scales(const uint8_t* s, size_t row, int j, Scales& out) {
     out.d = Vec::halves(s + 2 * row);
     const Codes four = Vec::shiftLeft(line(s + 32 + 4 * row, j >> 1), 16 * (~j & 1));
-    out.scale[0] = Vec::toFloat(Vec::shiftRightSigned(Vec::shiftLeft(four, 8), 24));
-    out.scale[1] = Vec::toFloat(Vec::shiftRightSigned(four, 24));
+    out.scale[0] = Vec::shiftRightSigned(Vec::shiftLeft(four, 8), 24);
+    out.scale[1] = Vec::shiftRightSigned(four, 24);
   }
 };
 
@@ -227,7 +230,7 @@ struct FormIQ4_XS : PlainForm {
     const Codes high = Vec::shiftRight(Vec::loadShorts(s + 32 + 2 * row), 2 * j);
     const Codes low = Vec::shiftRight(Vec::load(s + 64 + 4 * row), 4 * j);
     const Codes six = Vec::either(Vec::andBytes32(low, 0x0f), Vec::shiftLeft(Vec::andBytes32(high, 0x03), 4));
-    out.scale[0] = Vec::add(Vec::toFloat(six), Vec::splat(-32.0f));
+    out.scale[0] = Vec::addWords(six, Vec::splatWord(uint32_t(-32)));
   }
 };
 

@@ -90,7 +90,7 @@ INLINE void unpackTile(const uint8_t* codes, const uint8_t* scales, int j, uint8
 #pragma GCC unroll 2
   for (int half = 0; half < 2; ++half) {
     Floats scale = factors.d;
-    if constexpr (Form::scaled) scale = Vec::mul(scale, factors.scale[Form::halves ? half : 0]);
+    if constexpr (Form::scaled) scale = Vec::mul(scale, Vec::toFloat(factors.scale[Form::halves ? half : 0]));
     Floats base = Vec::splat(0.0f);
     if constexpr (Form::offsetBits >= 0) base = Vec::mul(scale, Vec::splat(-float(1 << Form::offsetBits)));
     if constexpr (Form::minima == Minima::one) base = _mm512_sub_ps(base, factors.dmin);

@@ -14,9 +14,11 @@ struct Vec {
 #if defined(CLAVIS_DPBUSD)
   static constexpr bool signedBytes = false;
   static constexpr bool startsLate = false;
+  static constexpr bool widens = false;
 #else
   static constexpr bool signedBytes = true;
   static constexpr bool startsLate = true;
+  static constexpr bool widens = true;
 #endif
   static constexpr bool squares = false;
 
@@ -108,14 +110,15 @@ struct Vec {
     Codes sum;
     Codes pairs;
     METHOD void start(Codes) { sum = zeroWords(); }
-    METHOD void add(Codes q, Codes x, int unit) {
+    /// scale: an i16 twice in each lane
+    METHOD void add(Codes q, Codes x, int unit, Codes scale = _mm256_set1_epi16(1)) {
       const Codes two = bits == 8 ? _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(x, q))
                                   : _mm256_maddubs_epi16(q, x);
       pairs = unit % fit == 0 ? two : _mm256_add_epi16(pairs, two);
       // Keeps the compiler from adding up in another order, for which it would hold all products at once.
       __asm__("" : "+x"(pairs));
       if (unit % fit == fit - 1) {
-        const Codes wide = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+        const Codes wide = _mm256_madd_epi16(pairs, scale);
         sum = unit < fit ? wide : addWords(sum, wide);
         __asm__("" : "+x"(sum));
       }

@@ -12,6 +12,7 @@ struct Vec {
   static constexpr int floatRows = 4;
   static constexpr bool signedBytes = false;
   static constexpr bool startsLate = false;
+  static constexpr bool widens = false;
   static constexpr bool squares = false;
 
   using Codes = __m512i;

@@ -126,6 +126,49 @@ INLINE void dotSquares(Codes (&dots)[P][R], const uint8_t* codes, int j, int par
   }
 }
 
+/// Sums of products of 32 values, times their scales, where widening the products multiplies them, too (Vec::widens):
+/// one sum for both halves. As whole numbers: below 2^24, so as exact as in floating point.
+///
+/// dots  [P][R] whole numbers, a weight row per lane
+template <class Form, int P, int R>
+INLINE void dotScaled(Codes (&dots)[P][R], const Scales (&factors)[P], const uint8_t* codes, int j, const Rows<R>& a,
+                      const Place& at) {
+  constexpr int last = Form::halves ? 1 : 0;
+  typename Vec::template Dot<Form::bits, Form::halves ? 4 : 8> sum[P][R];
+  Codes scale[P][2];
+#pragma GCC unroll 4
+  for (int p = 0; p < P; ++p) {
+    scale[p][0] = twoShorts(factors[p].scale[0], factors[p].scale[0]);
+    if constexpr (Form::halves) scale[p][1] = twoShorts(factors[p].scale[1], factors[p].scale[1]);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) sum[p][r].start(Vec::zeroWords());
+  }
+#pragma GCC unroll 8
+  for (int u = 0; u < 8; ++u) {
+    Codes q[P];
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) q[p] = Form::unit(codes + 4 * p * Vec::lanes, j, u);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Codes x = splatWord(a.at[r] + at.codes + 4 * u);
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) sum[p][r].add(q[p], x, u, scale[p][u / 4 * last]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int p = 0; p < P; ++p) {
+    const Codes both = twoShorts(factors[p].scale[0], factors[p].scale[last]);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      dots[p][r] = sum[p][r].finish();
+      if constexpr (Form::offsetBits >= 0) {
+        const Codes low = Vec::dotPairs(both, splatWord(a.at[r] + at.halves));
+        dots[p][r] = Vec::addWords(dots[p][r], Vec::shiftLeft(low, Form::offsetBits));
+      }
+    }
+  }
+}
+
 /// Adds 32 products of R rows of activations × P · Vec::lanes weight rows to acc.
 ///
 /// acc     [P][R], a weight row per lane
@@ -135,7 +178,9 @@ INLINE void dotSquares(Codes (&dots)[P][R], const uint8_t* codes, int j, int par
 template <class Form, int P, int R>
 INLINE void dot32(Floats (&acc)[P][R], const uint8_t* codes, const uint8_t* scales, size_t row, int j, const Rows<R>& a,
                   const Place& at) {
-  constexpr int parts = Form::halves ? 2 : 1;
+  // Codes of 8 bits are widened every time, and gain nothing.
+  constexpr bool scaledWhole = Vec::widens && Form::scaled && Form::bits < 8;
+  constexpr int parts = Form::halves && !scaledWhole ? 2 : 1;
   Scales factors[P];
 #pragma GCC unroll 4
   for (int p = 0; p < P; ++p) Form::scales(scales, row + p * Vec::lanes, j, factors[p]);
@@ -144,17 +189,21 @@ INLINE void dot32(Floats (&acc)[P][R], const uint8_t* codes, const uint8_t* scal
 #pragma GCC unroll 2
   for (int part = 0; part < parts; ++part) {
     Codes dots[P][R];
-    if constexpr (Vec::squares && R > 1) {
+    if constexpr (scaledWhole) {
+      dotScaled<Form>(dots, factors, codes, j, a, at);
+    } else if constexpr (Vec::squares && R > 1) {
       dotSquares<Form>(dots, codes, j, part, a, at);
     } else {
       dotWords<Form>(dots, codes, j, part, a, at);
     }
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) {
+    for (int p = 0; p < P; ++p) {
+      Floats scale;
+      if constexpr (Form::scaled && !scaledWhole) scale = Vec::toFloat(factors[p].scale[part]);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
         Floats whole = Vec::toFloat(dots[p][r]);
-        if constexpr (Form::scaled) whole = Vec::mul(whole, factors[p].scale[part]);
+        if constexpr (Form::scaled && !scaledWhole) whole = Vec::mul(whole, scale);
         dot[p][r] = part == 0 ? whole : Vec::add(dot[p][r], whole);
       }
     }

@@ -19,6 +19,7 @@ struct Vec {
   static constexpr int floatRows = 2;
   static constexpr bool signedBytes = true;
   static constexpr bool startsLate = false;
+  static constexpr bool widens = false;
 
   using Codes = uint32x4_t;
   using Floats = float32x4_t;

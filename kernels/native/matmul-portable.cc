@@ -21,6 +21,8 @@ struct Vec {
   static constexpr bool signedBytes = true;
   /// Whether a sum of products is begun at zero and the offset added last, which takes fewer registers.
   static constexpr bool startsLate = false;
+  /// Whether sums of products are widened by a multiplication, which may as well be that with their scale.
+  static constexpr bool widens = false;
   /// Whether one instruction multiplies two rows with two: then there is a Square (matmul-neon-vec.h).
   static constexpr bool squares = false;
 
@@ -106,7 +108,7 @@ void gather(const uint8_t* group, size_t row, size_t width, float* out) {
         const int part = u >> 2;
         for (int i = 0; i < 4; ++i) {
           float code = Form::bits == 8 ? float(int8_t(unit >> 8 * i)) : float(int32_t(unit >> 8 * i & 0xff) - offset);
-          if constexpr (Form::scaled) code = code * factors.scale[Form::halves ? part : 0];
+          if constexpr (Form::scaled) code = code * Vec::toFloat(factors.scale[Form::halves ? part : 0]);
           // Whole numbers have one zero.
           out[i] = factors.d * (code + 0.0f);
           if constexpr (Form::minima == Minima::one) out[i] = out[i] - factors.dmin;

@@ -24,6 +24,7 @@ struct Vec {
   static constexpr int floatRows = 1;
   static constexpr bool signedBytes = true;
   static constexpr bool startsLate = true;
+  static constexpr bool widens = true;
   static constexpr bool squares = false;
 
   using Codes = __m128i;
@@ -103,12 +104,13 @@ struct Vec {
     Codes sum;
     Codes pairs;
     METHOD void start(Codes) { sum = zeroWords(); }
-    METHOD void add(Codes q, Codes x, int unit) {
+    /// scale: an i16 twice in each lane
+    METHOD void add(Codes q, Codes x, int unit, Codes scale = _mm_set1_epi16(1)) {
       const Codes two = bits == 8 ? _mm_maddubs_epi16(_mm_abs_epi8(q), _mm_sign_epi8(x, q)) : _mm_maddubs_epi16(q, x);
       pairs = unit % fit == 0 ? two : _mm_add_epi16(pairs, two);
       __asm__("" : "+x"(pairs));
       if (unit % fit == fit - 1) {
-        const Codes wide = _mm_madd_epi16(pairs, _mm_set1_epi16(1));
+        const Codes wide = _mm_madd_epi16(pairs, scale);
         sum = unit < fit ? wide : addWords(sum, wide);
         __asm__("" : "+x"(sum));
       }
