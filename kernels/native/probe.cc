@@ -38,7 +38,7 @@ size_t largeBytes() {
 
 /// Reads every byte; the sum keeps the compiler from leaving it out.
 uint64_t sumOf(const uint8_t* data, size_t bytes) {
-  using Lanes __attribute__((vector_size(16))) = uint64_t;
+  using Lanes = uint64_t __attribute__((vector_size(16)));
   Lanes sums[4] = {};
   for (size_t at = 0; at < bytes; at += sizeof sums) {
     Lanes values[4];

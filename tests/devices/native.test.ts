@@ -205,6 +205,40 @@ describeNative("native: ends", () => {
   });
 });
 
+describeNative("native: the team of threads", () => {
+  test.runIf(process.platform === "linux")("one for all models, asleep when there is nothing to do", () => {
+    const script = `
+      const { readdirSync } = require("node:fs");
+      const addon = require(process.argv[1]);
+      const none = new Int32Array(0);
+      const open = (threads) => addon.open({ threads, tape: none, weights: new Float64Array(0), arenaBytes: 64,
+        layers: 1, kvHeads: 1, headWidth: 32, pages: 1, quantized: 0, tokens: 1, pagesPerSequence: 1, logits: 0,
+        logitsStride: 64, vocabulary: 1, wanted: 1, fast: 0 });
+      const run = (program) => addon.run(program, none, none, none, none, none, new Float32Array(1));
+      const count = () => readdirSync("/proc/self/task").length;
+      (async () => {
+        const before = count();
+        const programs = [3, 2, 3, 1, 3].map(open);
+        for (let i = 0; i < 20; i++) await Promise.all(programs.map(run));
+        const started = count() - before;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        const start = process.cpuUsage();
+        await new Promise((resolve) => setTimeout(resolve, 400));
+        const { user, system } = process.cpuUsage(start);
+        console.log(JSON.stringify({ started, idleMs: (user + system) / 1000 }));
+      })();`;
+    const { stdout, stderr } = spawnSync(process.execPath, ["-e", script, addonFile!], {
+      encoding: "utf8",
+      timeout: 20_000,
+    });
+    expect(stderr).toBe("");
+    const { started, idleMs } = JSON.parse(stdout);
+    expect(started).toBe(3);
+    // One thread that spun would take 400.
+    expect(idleMs).toBeLessThan(100);
+  });
+});
+
 describeNative("native: how it was compiled", () => {
   const output = (command: string, ...args: string[]) =>
     spawnSync(command, [...args, addonFile!], { encoding: "utf8", maxBuffer: 2 ** 26 }).stdout;
