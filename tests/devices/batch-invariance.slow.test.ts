@@ -98,12 +98,14 @@ describe.each(cases)("$name on $on", ({ path, kernels }) => {
   afterAll(() => crowd.close());
 
   // All counts take plain code ten seconds, and each of the other architectures half a second.
-  const counts = path === storiesPath && kernels.name !== "native, baseline" ? everyCount : edges;
+  const isPlain = kernels.name === "native, baseline";
+  const counts = path === storiesPath && !isPlain ? everyCount : edges;
 
   test("a prompt cut in chunks of any size", async () => {
     const ids = idsOf(0, 40);
     const want = await crowd.step([{ slot: 0, position: 0, ids }]);
-    for (const size of [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 39]) {
+    const sizes = isPlain ? [1, 7, 33] : [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 39];
+    for (const size of sizes) {
       const got: Uint32Array[] = [];
       for (let position = 0; position < ids.length; position += size) {
         got.push(...(await crowd.step([{ slot: 1, position, ids: ids.slice(position, position + size) }])));

@@ -16,7 +16,16 @@ interface Shape {
   readonly softcap?: number;
   /** Largest magnitude of keys, about. */
   readonly scale?: number;
+  /** Queries, keys and values that are all of this kind, rather than of many magnitudes. */
+  readonly all?: "zero" | "equal" | "alternating" | "denormal";
 }
+
+const kinds = {
+  zero: () => 0,
+  equal: () => 0.75,
+  alternating: (i: number) => (i % 2 ? -0.75 : 0.75),
+  denormal: (i: number) => ((i % 5) - 2) * 2 ** -149,
+};
 
 const mostRows = 70;
 const pagesPerSequence = 6;
@@ -24,11 +33,16 @@ const sequences = 3;
 const pages = pagesPerSequence * sequences;
 
 /** A tape that stores and attends in two layers, and shows both results. */
-function attentionPlan({ n, heads, kvHeads, kvType = "f16", window = 0, softcap = 0, scale = 1 }: Shape) {
+function attentionPlan(shape: Shape) {
+  const { n, heads, kvHeads, kvType = "f16", window = 0, softcap = 0, scale = 1, all } = shape;
   const tape = new SmallTape(mostRows);
-  const q = tape.input(heads * n, values(mostRows * heads * n, 1));
-  const k = tape.input(kvHeads * n, values(mostRows * kvHeads * n, 2, scale));
-  const v = tape.input(kvHeads * n, values(mostRows * kvHeads * n, 3, scale));
+  const input = (width: number, seed: number, size = 1) => {
+    const data = values(mostRows * width, seed, size);
+    return tape.input(width, all === undefined ? data : data.map((_, i) => kinds[all](i)));
+  };
+  const q = input(heads * n, 1);
+  const k = input(kvHeads * n, 2, scale);
+  const v = input(kvHeads * n, 3, scale);
   const first = tape.region(heads * n);
   const second = tape.region(heads * n);
   const words = { n, heads, kvHeads, window, scaleBits: 1 / Math.sqrt(n), softcapBits: softcap };
@@ -110,6 +124,10 @@ describe("attention", () => {
     { n: 32, ...groups, scale: 60_000 },
     { n: 32, ...groups, scale: 3e-6 },
     { n: 32, ...groups, scale: 3e-6, kvType: "q8" },
+    ...(["zero", "equal", "alternating", "denormal"] as const).flatMap((all) => [
+      { n: 32, ...groups, all },
+      { n: 32, ...groups, all, kvType: "q8" as const },
+    ]),
   ];
   test.each(shapes)("%o", async (shape) => {
     await expectSameBits(attentionPlan(shape), manySteps());

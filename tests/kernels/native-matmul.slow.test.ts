@@ -63,8 +63,9 @@ describe.skipIf(!installed)(`native matrix kernels (${toolchain.name})`, () => {
       expectProducts(widths(type).map((k) => product(type, 3, 18, k)));
     });
 
-    test("agrees for 1…9, 17 and 64 rows", () => {
-      expectProducts([1, 2, 3, 4, 5, 6, 7, 8, 9, 17, 64].map((rows) => product(type, rows, 16, wide)));
+    test("agrees for 1…17, 31 to 33, 63 and 64 rows", () => {
+      const counts = [...Array.from({ length: 17 }, (_, i) => i + 1), 31, 32, 33, 63, 64];
+      expectProducts(counts.map((rows) => product(type, rows, 16, wide)));
     });
 
     test("agrees for columns around multiples of sixteen", () => {
@@ -102,6 +103,23 @@ describe.skipIf(!installed)(`native matrix kernels (${toolchain.name})`, () => {
       );
     });
 
+    test("agrees for whole rows of equal activations, and of alternating sign", () => {
+      // Sums are largest where all codes are: these rows would overflow what is added up in 16 bits for too long.
+      const kinds = [
+        () => 1,
+        () => -1,
+        (i: number) => (i % 2 ? -1 : 1),
+        (i: number) => (i % 4 < 2 ? -1 : 1),
+        (i: number) => (i % 32 < 16 ? -1 : 1),
+      ];
+      expectProducts(
+        [0x00, 0xff, 0x88, 0x77, 0xf0, 0x55].map((byte) => {
+          const plain = product(type, kinds.length, 17, wide, { byte, halves: [0x3c00] });
+          return { ...plain, x: plain.x.map((_, i) => kinds[Math.floor(i / plain.k)](i % plain.k)) };
+        }),
+      );
+    });
+
     test("agrees for any bytes, infinite and NaN scales among them", () => {
       expectProducts([1, 2, 4, 9].map((rows) => product(type, rows, 64, wide, {})));
     });
@@ -120,22 +138,31 @@ describe.skipIf(!installed)(`native matrix kernels (${toolchain.name})`, () => {
       expectProducts([plain]);
     });
 
-    test("a row alone gives the same bits as among 64", () => {
-      const together = product(type, 64, 33, wide);
+    test("every row alone gives the same bits as among 2 to 64", () => {
+      const most = 64;
+      const together = product(type, most, 33, wide);
+      const rowsFrom = (start: number, rows: number) => {
+        const x = together.x.subarray(start * together.k, (start + rows) * together.k);
+        return { ...together, x, rows };
+      };
+      // Groups that begin at other rows each time, so that a row has many places in tiles.
+      const groups = Array.from({ length: most - 1 }, (_, i) => i + 2).map((rows) => ({
+        ...{ rows, start: (7 * rows) % (most - rows + 1) },
+      }));
       const harness = new Harness(toolchain);
       for (const level of levels) {
-        harness.matmul(level, together);
-        for (const row of [0, 7, 8, 63]) {
-          const x = together.x.subarray(row * together.k, (row + 1) * together.k);
-          harness.matmul(level, { ...together, x, rows: 1 });
-        }
+        for (let row = 0; row < most; row++) harness.matmul(level, rowsFrom(row, 1));
+        for (const { start, rows } of groups) harness.matmul(level, rowsFrom(start, rows));
       }
-      const answers = harness.run();
+      const answers = harness.run().map(floats);
+      const perLevel = most + groups.length;
       levels.forEach((level, i) => {
-        const all = floats(answers[i * 5]);
-        [0, 7, 8, 63].forEach((row, j) => {
-          const want = all.slice(row * together.n, (row + 1) * together.n);
-          expectSameBits(floats(answers[i * 5 + 1 + j]), want, `${level} row ${row}`);
+        const ofLevel = answers.slice(i * perLevel, (i + 1) * perLevel);
+        groups.forEach(({ start, rows }, j) => {
+          const want = Float32Array.from({ length: rows * together.n }, (_, at) => {
+            return ofLevel[start + Math.floor(at / together.n)][at % together.n];
+          });
+          expectSameBits(ofLevel[most + j], want, `${level}, rows ${start} to ${start + rows}`);
         });
       });
     });
