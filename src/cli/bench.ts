@@ -60,7 +60,7 @@ interface Round {
 async function bench(source: string, flags: BenchFlags): Promise<void> {
   const signal = interruption();
   const { inspect } = await import("../index.ts");
-  const { trainedContext } = await inspect(source);
+  const { trainedContext } = await inspect(source, { remote: true, signal });
   const context = Math.min(flags.context ?? trainedContext, trainedContext);
   const { prompt, generate } = sizes(flags, context);
   // No longer than needed, so that the memory measured is what such an answer takes.

@@ -54,7 +54,7 @@ async function evaluate(source: string, flags: EvalFlags): Promise<void> {
   if (flags.text === undefined) throw noText();
   const signal = interruption();
   const text = await readTextFile(flags.text, signal);
-  const context = flags.context ?? (await shortestContext(source, flags.against));
+  const context = flags.context ?? (await shortestContext([source, flags.against], signal));
   const open = (name: string, mode = flags.mode) =>
     openModel(name, { ...flags, mode, context }, { signal, logitRows });
   const model = await open(source);
@@ -83,12 +83,15 @@ async function evaluate(source: string, flags: EvalFlags): Promise<void> {
 }
 
 /** The usual window, or less where a model was trained for less. */
-async function shortestContext(...sources: (string | undefined)[]): Promise<number> {
+async function shortestContext(
+  sources: readonly (string | undefined)[],
+  signal: AbortSignal,
+): Promise<number> {
   const { inspect } = await import("../index.ts");
   let context = defaultContext;
   for (const source of sources) {
     if (source === undefined) continue;
-    context = Math.min(context, (await inspect(source, { remote: true })).trainedContext);
+    context = Math.min(context, (await inspect(source, { remote: true, signal })).trainedContext);
   }
   return context;
 }

@@ -62,7 +62,8 @@ describeTerminal("clavis run without a prompt", () => {
   });
 
   test("Ctrl-C stops an answer and keeps the chat; at an empty prompt it says how to leave", async () => {
-    let at = await open("--overflow", "shift");
+    // The slowest device: the answer must not have ended before Ctrl-C arrives.
+    let at = await open("--overflow", "shift", "--device", "reference");
     terminal.type("Write a long story.\r");
     at = await terminal.shows(/[A-Z]\w+ \w+/, await terminal.shows("story.", at));
     terminal.type(control("C"));
