@@ -33,6 +33,20 @@ describeBuilt("models by name", () => {
     expect(hub.seen).toEqual([]);
   });
 
+  test.each([
+    ["bench", ["--prompt", "4", "--generate", "2", "--rounds", "1"]],
+    ["eval", ["--text", "-", "--context", "16"]],
+  ])("%s downloads a model at its first use", async (command, flags) => {
+    const env = environmentOf(hub, emptyFolder());
+    const args = [command, "org/stories-GGUF:Q8_0", ...flags, "--json"];
+    const input =
+      "Once upon a time there was a dog who had a red ball. He liked to play with it in the park.";
+    const { code, stdout, stderr } = await clavis(args, { env, input });
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("downloaded");
+    expect(JSON.parse(stdout).model).toBe("Clavis Stories");
+  });
+
   test("pull, list and rm", async () => {
     const env = environmentOf(hub, emptyFolder());
     const pulled = await clavis(["pull", "org/stories-GGUF", "--json"], { env });
