@@ -19,6 +19,7 @@
 
 #include "../kernels/native/cpu.h"
 #include "../kernels/native/formats.h"
+#include "../kernels/native/matmul-fast.h"
 #include "../kernels/native/matrix.h"
 
 using namespace clavis;
@@ -139,7 +140,7 @@ std::vector<std::string> list(const char* text) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  std::vector<std::string> levels = {"avx512vnni", "avxvnni", "avx2", "ssse3", "i8mm", "dotprod", "neon", "portable"};
+  std::vector<std::string> levels = {"amx", "avx512vnni", "avxvnni", "avx2", "ssse3", "i8mm", "dotprod", "neon", "portable"};
   std::vector<std::string> formats, rowCounts = {"1", "2", "4", "8", "64", "512"};
   for (int i = 1; i < count; ++i) {
     const char* a = arguments[i];
@@ -171,7 +172,9 @@ int main(int count, char** arguments) {
     if (level == "portable") features = {};
     if (level == "ssse3") features = {.ssse3 = features.ssse3};
     const MatrixKernels& kernels = *selectMatrixKernels(features);
-    if (level != kernels.name) continue;
+    // AMX has fast products beside the usual ones of another level.
+    const bool tiles = level == "amx" && features.amxBf16 && tilesWork();
+    if (level != kernels.name && !tiles) continue;
     std::vector<uint8_t> quantized(mostRows * k * 2);
     const size_t q8Stride = k + k / 32 * 4 + k / 16 * 4;
     const double quantizing = best(5, [&] {
@@ -179,6 +182,7 @@ int main(int count, char** arguments) {
     });
     for (const Named& format : kFormats) {
       if (!formats.empty() && std::find(formats.begin(), formats.end(), format.name) == formats.end()) continue;
+      const FastKernels* fast = selectFastKernels(features, format.id);
       const size_t group = kernels.packedBytes(format.id, kernels.group, k);
       const size_t n = (megabytes << 20) / group * kernels.group;
       const double bytes = double(n) * double(rowBytesOf(format.id, k));
@@ -203,6 +207,34 @@ int main(int count, char** arguments) {
         const size_t rows = std::min<size_t>(std::strtoul(text.c_str(), nullptr, 10), mostRows);
         const size_t columns = std::min<size_t>(n, slow ? 64 : rows < 64 ? 1024 : 512);
         const double time = best(slow ? 2 : 5, [&] { multiply(rows, columns); });
+        std::printf(" %10.0f", 2.0 * double(rows) * double(columns) * double(k) / time * 1e-9);
+        std::fflush(stdout);
+      }
+      std::printf("\n");
+      if (fast == nullptr) continue;
+      std::vector<uint8_t> fastScratch(fast->scratchBytes(format.id, k) + 64);
+      std::vector<uint8_t> prepared(fast->preparedBytes != nullptr ? fast->preparedBytes(mostRows, k) + 64 : 0);
+      const auto aligned = [](std::vector<uint8_t>& bytes) {
+        return reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(bytes.data()) + 63) & ~uintptr_t{63});
+      };
+      const uint8_t* a = integers ? quantized.data() : reinterpret_cast<uint8_t*>(x.data());
+      const size_t aStride = integers ? q8Stride : k * 4;
+      std::printf("%-11s %-7s %9s %11s", fast->name, format.name, "", "");
+      for (const std::string& text : rowCounts) {
+        const size_t rows = std::min<size_t>(std::strtoul(text.c_str(), nullptr, 10), mostRows);
+        if (rows < fast->fromRows) {
+          std::printf(" %10s", "");
+          continue;
+        }
+        const size_t columns = std::min<size_t>(n, rows < 64 ? 1024 : 512);
+        const double time = best(5, [&] {
+          if (!prepared.empty()) fast->prepareRows(format.id, a, aStride, k, 0, rows, aligned(prepared));
+          for (size_t first = 0; first < columns; first += fast->mostColumns) {
+            fast->matmulTile(format.id, out.data(), columns * 4, prepared.empty() ? a : aligned(prepared), aStride, rows,
+                             packed, columns, k, nullptr, nullptr, 0, first,
+                             std::min(first + fast->mostColumns, columns), aligned(fastScratch));
+          }
+        });
         std::printf(" %10.0f", 2.0 * double(rows) * double(columns) * double(k) / time * 1e-9);
         std::fflush(stdout);
       }

@@ -73,7 +73,7 @@ export interface Inspection {
 /** A loaded model: what its file says, and how it runs here. */
 export interface ModelInfo extends Inspection {
   readonly device: DeviceName;
-  /** The kernels in use, e.g. "avx512vnni"; after a plus sign those that prompts take in fast mode, where they differ. */
+  /** The kernels in use, e.g. "avx512vnni"; after a plus sign those that prompts take in fast mode. */
   readonly kernels: string;
   readonly threads: number;
   readonly mode: "fast" | "reproducible";
@@ -135,7 +135,7 @@ export class Model implements AsyncDisposable {
       const info: ModelInfo = {
         ...inspect(gguf),
         device: device.name,
-        kernels: kernelsOf(described, plan.mode),
+        kernels: kernelsOf(device, described, plan),
         threads: program.threads,
         mode: plan.mode,
         context,
@@ -417,8 +417,10 @@ function checkChoice(name: string, value: string, choices: readonly string[]): v
 const loadCode = (option: string) =>
   `load.${option.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`;
 
-function kernelsOf({ kernels, fastKernels }: DeviceDescription, mode: Plan["mode"]): string {
-  return mode === "fast" && fastKernels ? `${kernels} + ${fastKernels}` : kernels;
+/** The device's kernels, and after a plus sign those that this plan has beside them for steps of many rows. */
+function kernelsOf(device: Device, { kernels }: DeviceDescription, plan: Plan): string {
+  const fast = new Set(device.kernelNames(plan).flatMap((name) => name.split("+").slice(1)));
+  return [kernels, ...fast].join(" + ");
 }
 
 async function chooseDevice(devices: readonly Device[], name: "auto" | DeviceName): Promise<Device> {

@@ -72,6 +72,11 @@ const FastKernels* selectFastKernels(const CpuFeatures& features, int format) {
   if (features.amxBf16 && tilesWork() && amxKernels.multiplies(format)) return &amxKernels;
   if (features.amxModel && amxModelKernels.multiplies(format)) return &amxModelKernels;
 #endif
+#if defined(__x86_64__)
+  if (features.avx512bf16 && pairsAvx512Kernels.multiplies(format)) return &pairsAvx512Kernels;
+  if (features.avx512vnni && fusedAvx512Kernels.multiplies(format)) return &fusedAvx512Kernels;
+  if (features.avx2 && fusedAvx2Kernels.multiplies(format)) return &fusedAvx2Kernels;
+#endif
   (void)features;
   (void)format;
   return nullptr;

@@ -54,6 +54,13 @@ const FastKernels* selectFastKernels(const CpuFeatures& features, int format);
 /// threads are started, which must find the leave already given.
 bool tilesWork();
 
+#if defined(__x86_64__)
+/// Weights of floats, products fused with their sums; and of BF16, sums of two products (AVX512-BF16).
+extern const FastKernels fusedAvx2Kernels;
+extern const FastKernels fusedAvx512Kernels;
+extern const FastKernels pairsAvx512Kernels;
+#endif
+
 #if defined(CLAVIS_AMX)
 extern const FastKernels amxKernels;
 /// The same with the tiles' instructions modelled in C++ (tiles.h), for tests on processors without them.

@@ -88,7 +88,7 @@ function speeds({ available }: DeviceDescription, measured: DeviceMeasurement | 
 }
 
 const kernelsOf = ({ kernels, fastKernels }: DeviceDescription) =>
-  fastKernels ? `${kernels} (prompts in fast mode: ${fastKernels})` : kernels;
+  fastKernels ? `${kernels} (for prompts in fast mode also ${fastKernels})` : kernels;
 
 function reason(chosen: string, all: readonly { name: string; available: boolean }[]): string {
   const before = all.slice(

@@ -54,7 +54,7 @@ export interface DeviceDescription {
   readonly note?: string;
   /** The set of kernels in use, e.g. "relaxed-simd, shared memory". */
   readonly kernels: string;
-  /** Kernels that fast mode takes for prompts, where they differ. */
+  /** Kernels that fast mode takes for prompts with weights of one type or another, where they differ. */
   readonly fastKernels?: string;
   readonly threads: number;
 }

@@ -5,6 +5,7 @@ import {
   activations,
   product as anyProduct,
   expected,
+  expectSameBits,
   floats,
   floatValues,
   quantized,
@@ -26,11 +27,19 @@ const toolchain: Toolchain =
   toolchains[(process.env.CLAVIS_NATIVE_TOOLCHAIN ?? "native") as keyof typeof toolchains];
 const installed = isInstalled(toolchain);
 
-/** A product whose weights are all within the range of f32: MXFP4's largest scales go beyond it. */
+/**
+ * A product whose weights are all within the range of f32: MXFP4's largest scales go beyond it, and F16's highest
+ * exponent is that of infinities and NaN, which are outside of the contract.
+ */
 function product(...how: Parameters<typeof anyProduct>): Product {
   const made = anyProduct(...how);
   if (made.type === "MXFP4") {
     for (let at = 0; at < made.weights.length; at += 17) made.weights[at] = Math.min(made.weights[at], 240);
+  }
+  if (made.type === "F16") {
+    for (let at = 1; at < made.weights.length; at += 2) {
+      if ((made.weights[at] & 0x7c) === 0x7c) made.weights[at] ^= 0x04;
+    }
   }
   return made;
 }
@@ -111,11 +120,10 @@ function expectNear(got: Float32Array, p: Product, what: string): void {
 }
 
 describe.skipIf(!installed)(`native fast products (${toolchain.name})`, () => {
-  const levelsOf = new Map(
-    installed ? packedTypes.map((type) => [type, fastLevels(toolchain, type)] as const) : [],
-  );
+  const levelsOf = installed ? fastLevels(toolchain) : new Map<TensorType, string[]>();
+  const types = packedTypes.filter((type) => levelsOf.get(type)?.length);
 
-  describe.each(packedTypes.filter((type) => levelsOf.get(type)!.length > 0))("%s", (type: TensorType) => {
+  describe.each(types)("%s", (type: TensorType) => {
     const levels = levelsOf.get(type)!;
     const wide = isIntegerType(type) ? 512 : 100;
 
@@ -209,7 +217,39 @@ describe.skipIf(!installed)(`native fast products (${toolchain.name})`, () => {
     });
   });
 
+  // One run for all types: under an emulator each begins with starting a system.
+  const real = (type: TensorType) => levelsOf.get(type)!.find((level) => /^amx(-unasked)?$/.test(level));
+  const withTiles = types.filter((type) => real(type) && levelsOf.get(type)!.includes("amx-model"));
+  test.skipIf(withTiles.length === 0)("tiles: the instructions give the bits of their model", () => {
+    const shapes = [
+      { rows: 1, n: 1 },
+      { rows: 16, n: 16 },
+      { rows: 17, n: 33 },
+      { rows: 35, n: 50 },
+    ];
+    const products = withTiles.flatMap((type) =>
+      shapes.flatMap(({ rows, n }) =>
+        (isIntegerType(type) ? [256] : [1, 70]).map((k) => product(type, rows, n, k)),
+      ),
+    );
+    const deep = withTiles.map((type) => product(type, 18, 18, 2304));
+    const harness = new Harness(toolchain);
+    for (const one of [...products, ...deep]) {
+      harness.matmul(real(one.type)!, one, "fast");
+      harness.matmul("amx-model", one, "fast");
+    }
+    const answers = harness.run().map(floats);
+    [...products, ...deep].forEach((one, i) => {
+      const what = `${one.type} rows ${one.rows} n ${one.n} k ${one.k}`;
+      expectSameBits(answers[2 * i], answers[2 * i + 1], what);
+      expectNear(answers[2 * i], one, what);
+    });
+  });
+
   test.runIf(toolchain.runner.length > 0)("run at every level that was asked for", () => {
-    for (const levels of levelsOf.values()) expect(levels).toEqual(toolchain.fastLevels ?? []);
+    // Tiles leave F32 alone.
+    for (const type of packedTypes.filter((one) => one !== "F32")) {
+      expect(levelsOf.get(type)).toEqual(toolchain.fastLevels);
+    }
   });
 });

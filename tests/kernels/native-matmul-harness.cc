@@ -64,7 +64,7 @@ CpuFeatures featuresOf(const std::string& level) {
 /// does not give on an emulated processor that lacks XFD.
 const FastKernels* fastKernelsOf(const std::string& level, int format) {
 #if defined(CLAVIS_AMX)
-  if (level == "amx-unasked") return detectCpu().amxBf16 ? &amxKernels : nullptr;
+  if (level == "amx-unasked") return detectCpu().amxBf16 && amxKernels.multiplies(format) ? &amxKernels : nullptr;
 #endif
   return selectFastKernels(featuresOf(level), format);
 }

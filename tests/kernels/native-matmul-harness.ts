@@ -30,6 +30,9 @@ const sources = [
   "kernels/native/matmul-avx512vnni.cc",
   "kernels/native/matmul-fast.cc",
   "kernels/native/matmul-amx.cc",
+  "kernels/native/matmul-fused-avx2.cc",
+  "kernels/native/matmul-fused-avx512.cc",
+  "kernels/native/matmul-pairs-avx512.cc",
   "kernels/native/matmul-neon.cc",
   "kernels/native/matmul-dotprod.cc",
   "kernels/native/matmul-i8mm.cc",
@@ -45,6 +48,9 @@ const instructions: Readonly<Record<string, string>> = {
   "matmul-avxvnni": `+${avx2}+avx_vnni`,
   "matmul-avxvnni-evex": `+${avx2}+avx512vl+avx512_vnni`,
   "matmul-amx": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni+avx512_bf16+amx_tile+amx_bf16`,
+  "matmul-fused-avx2": `+${avx2}`,
+  "matmul-fused-avx512": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni`,
+  "matmul-pairs-avx512": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni+avx512_bf16`,
   "matmul-avx512vnni": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni`,
 };
 
@@ -62,7 +68,7 @@ const sanitizers = [
   "-g1",
 ];
 
-const x86FastLevels = ["amx-model", "amx"];
+const x86FastLevels = ["avx2", "avx512vnni", "amx-model", "amx"];
 const x86Levels = ["portable", "ssse3", "avx2", "avxvnni", "avx512vnni"];
 
 export const toolchains = {
@@ -97,6 +103,18 @@ export const toolchains = {
     runner: ["qemu-aarch64-static", "-cpu", "cortex-a53"],
     levels: ["portable", "neon"],
   },
+  /**
+   * A processor with AMX. bochs-run is not part of this repository: a program that takes a static program's path and
+   * runs it under Bochs 3.0 (-cpu sapphire_rapids, with tiles in XCR0), passing input and output on.
+   */
+  bochs: {
+    name: "bochs",
+    compiler: "g++",
+    flags: ["-static", "-include", "tests/kernels/bochs-3.0.h"],
+    runner: ["bochs-run"],
+    levels: ["avx512vnni"],
+    fastLevels: ["amx-model", "amx-unasked"],
+  },
   sanitized: {
     name: "sanitized",
     compiler: "g++",
@@ -127,6 +145,8 @@ function changedMs(source: string): number {
     "pack.h",
     "matmul-avx512-vec.h",
     "matmul-fast.h",
+    "matmul-fused.h",
+    "matmul-fused-terms.h",
     "tiles.h",
   ];
   return Math.max(
@@ -271,16 +291,18 @@ export function runnableLevels(toolchain: Toolchain): string[] {
   return toolchain.levels.filter((level, i) => names[i] === level);
 }
 
-/** The levels at which a type has fast kernels on this machine. */
-export function fastLevels(toolchain: Toolchain, type: TensorType): string[] {
-  const harness = new Harness(toolchain);
-  const levels = toolchain.fastLevels ?? [];
-  for (const level of levels) harness.fastName(level, type);
-  const names = harness.run().map(nameOf);
-  return levels.filter((_, i) => names[i] !== "");
-}
-
 /** The types that have kernels of their own. */
 export const packedTypes = (Object.keys(tensorTypes) as TensorType[]).filter(
   (type) => isIntegerType(type) || type === "F32" || type === "F16" || type === "BF16",
 );
+
+/** The levels at which each type has fast kernels on this machine. */
+export function fastLevels(toolchain: Toolchain): Map<TensorType, string[]> {
+  const harness = new Harness(toolchain);
+  const levels = toolchain.fastLevels ?? [];
+  for (const type of packedTypes) for (const level of levels) harness.fastName(level, type);
+  const names = harness.run().map(nameOf);
+  return new Map(
+    packedTypes.map((type, i) => [type, levels.filter((_, j) => names[i * levels.length + j] !== "")]),
+  );
+}
