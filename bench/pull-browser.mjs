@@ -1,5 +1,6 @@
 // How fast does a page pull a model when the network does not hold it back? Headless Chromium with a profile on
 // disk; the server is a process of its own on the loopback interface; digest and OPFS are part of it.
+// More than about 1 GiB at this speed ends the renderer of Chromium 156, also where a page only fetches.
 //   node bench/pull-browser.mjs [MiB]        after npm run build; prints one line of JSON
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -82,37 +83,49 @@ async function measure() {
     `http://127.0.0.1:${port}/`,
   ]);
   const threads = new Map();
-  const looking = setInterval(() => look(browser.pid, threads), 200);
+  const peaks = new Map();
+  const looking = setInterval(() => look(browser.pid, threads, peaks), 200);
   try {
     const told = JSON.parse((await lines.next()).value);
     if (told.error) throw new Error(told.error);
     const mbPerS = Math.round((mebibytes * piece.length) / 1e6 / told.seconds);
     const seconds = Number(told.seconds.toFixed(2));
     const busiest = [...threads.values()].sort((a, b) => b.cpuSeconds - a.cpuSeconds).slice(0, 4);
-    console.log(JSON.stringify({ mebibytes, seconds, mbPerS, busiest }));
+    const rendererPeakMiB = Math.round(Math.max(0, ...peaks.values()) / 1024);
+    console.log(JSON.stringify({ mebibytes, seconds, mbPerS, rendererPeakMiB, busiest }));
   } finally {
     clearInterval(looking);
     browser.kill();
     server.kill();
     await once(browser, "exit");
-    rmSync(profile, { recursive: true, force: true });
+    rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
   }
 }
 
-/** Notes the processor time of all threads of a process and its children; of those that end, the last that was seen. */
-function look(pid, threads) {
-  try {
-    const kind = /--type=([a-z]+)/.exec(readFileSync(`/proc/${pid}/cmdline`, "latin1"))?.[1] ?? "browser";
-    for (const id of readdirSync(`/proc/${pid}/task`)) {
-      const stat = readFileSync(`/proc/${pid}/task/${id}/stat`, "latin1");
-      const name = id === String(pid) ? "main" : stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
-      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      const cpuSeconds = (Number(fields[11]) + Number(fields[12])) / 100;
-      threads.set(id, { thread: `${kind} ${name}`, cpuSeconds });
-      const children = readFileSync(`/proc/${pid}/task/${id}/children`, "latin1").trim();
-      for (const child of children.split(/\s+/).filter(Boolean)) look(child, threads);
+/**
+ * Notes the processor time of all threads of a process and its children (of those that end, the last that was
+ * seen), and the largest memory of each renderer in KiB.
+ */
+function look(pid, threads, peaks) {
+  const read = (name) => {
+    try {
+      return readFileSync(`/proc/${pid}/${name}`, "latin1");
+    } catch {
+      return ""; // ended meanwhile, or not Linux
     }
-  } catch {
-    // ended meanwhile, or not Linux
+  };
+  const kind = /--type=([a-z]+)/.exec(read("cmdline"))?.[1] ?? "browser";
+  const peak = /VmHWM:\s+(\d+)/.exec(read("status"));
+  if (kind === "renderer" && peak !== null) peaks.set(pid, Number(peak[1]));
+  const ids = existsSync(`/proc/${pid}/task`) ? readdirSync(`/proc/${pid}/task`) : [];
+  for (const id of ids) {
+    const stat = read(`task/${id}/stat`);
+    const name = id === String(pid) ? "main" : stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const cpuSeconds = (Number(fields[11]) + Number(fields[12])) / 100;
+    if (cpuSeconds > 0) threads.set(id, { thread: `${kind} ${name}`, cpuSeconds });
+    for (const child of read(`task/${id}/children`).trim().split(/\s+/)) {
+      if (child !== "") look(child, threads, peaks);
+    }
   }
 }
