@@ -35,8 +35,9 @@ enum Op : int32_t {
 constexpr size_t rowValues = 8192;
 /// Values of softcap in one chunk; 16 divides it.
 constexpr size_t softcapValues = 8192;
-/// Weight bytes in one chunk of a product with few rows: about 6 µs of reading.
-constexpr size_t tileBytes = 98304;
+/// Weight bytes in one chunk of a product with few rows: about 12 µs of reading. Half as many, 1B Q4_0 generated 3 % fewer
+/// tokens: each chunk begins to prefetch anew.
+constexpr size_t tileBytes = 196608;
 /// Rows of one expert that are multiplied together.
 constexpr size_t expertRows = 16;
 
