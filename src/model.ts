@@ -133,7 +133,7 @@ export class Model implements AsyncDisposable {
       const { program, tokenizer } = await loadBoth(gguf, device, plan, options);
       const described = await device.describe();
       const info: ModelInfo = {
-        ...inspect(gguf),
+        ...inspect(gguf, tokenizer),
         device: device.name,
         kernels: kernelsOf(device, described, plan),
         threads: program.threads,
@@ -306,8 +306,8 @@ function totalBytes(plan: Plan): number {
   return plan.readsBytes.reduce((sum, bytes) => sum + bytes, 0);
 }
 
-/** What the file of a model says, from its header alone. */
-export function inspect(gguf: Gguf): Inspection {
+/** What the file of a model says, from its header alone. @param tokenizer  the model's, where it has been built already */
+export function inspect(gguf: Gguf, tokenizer: Tokenizer = createTokenizer(gguf.metadata)): Inspection {
   const { metadata, tensors } = gguf;
   const parameters: Parameters = modelParameters(gguf, architectures);
   const types: Partial<Record<TensorType, number>> = {};
@@ -329,7 +329,7 @@ export function inspect(gguf: Gguf): Inspection {
     heads: parameters.heads,
     kvHeads: parameters.kvHeads,
     vocabulary: parameters.vocabulary,
-    tokenizer: createTokenizer(metadata).kind,
+    tokenizer: tokenizer.kind,
     hasTemplate: (metadata.optionalString("tokenizer.chat_template") ?? "").trim() !== "",
   };
 }
