@@ -1,18 +1,11 @@
 // Bundles src/browser.ts with all it imports into dist/browser/clavis.js, the worker of its store into
 // clavis-store.js, and lays the kernels beside them: a folder that a page can be given as it is. Does nothing
 // where that is newer than its sources.
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
+import { changed, newest, replace } from "./files.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const kernels = join(root, "dist/kernels");
@@ -23,14 +16,12 @@ const bundles = [
   { source: "src/store/web-worker.ts", file: "clavis-store.js", format: "iife" },
 ];
 
-const changed = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
-
 /** Brings dist/browser up to date; the kernels have to be built already. */
 export async function buildBrowser() {
   mkdirSync(folder, { recursive: true });
-  const sources = readdirSync(join(root, "src"), { recursive: true }).map((name) => join(root, "src", name));
-  const newest = Math.max(...[...sources, fileURLToPath(import.meta.url)].map(changed));
-  for (const bundle of bundles) if (changed(join(folder, bundle.file)) <= newest) await bundleSources(bundle);
+  const sources = newest(join(root, "src"), fileURLToPath(import.meta.url));
+  for (const bundle of bundles)
+    if (changed(join(folder, bundle.file)) <= sources) await bundleSources(bundle);
   for (const name of readdirSync(kernels)) {
     if (!/^clavis-.*\.wasm$/.test(name)) continue;
     const [from, to] = [join(kernels, name), join(folder, name)];
@@ -56,11 +47,4 @@ async function bundleSources({ source, file, format }) {
   await build.close();
   if (output.length !== 1) throw new Error(`${output.length} files instead of one bundle`);
   replace(join(folder, file), (unfinished) => writeFileSync(unfinished, output[0].code));
-}
-
-/** Writes a file under another name first, so that nobody finds half of it. */
-function replace(path, write) {
-  const unfinished = `${path}.${process.pid}.tmp`;
-  write(unfinished);
-  renameSync(unfinished, path);
 }

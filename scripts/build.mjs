@@ -2,29 +2,21 @@
 // native kernels where a C++ compiler is (which `npm install` has done already, unless their sources changed).
 // Does nothing where dist/ is newer than every source, so that `npm start` and `npm test` can call it each time.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildBrowser } from "./build-browser.mjs";
 import { buildNative } from "./build-native.mjs";
 import { buildNode } from "./build-node.mjs";
 import { buildWasm } from "./build-wasm.mjs";
+import { changed, newest } from "./files.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const stamp = join(root, "dist/.built");
 
-/** The newest change below a folder (or of a file), in milliseconds since 1970. */
-function newest(path) {
-  const stat = statSync(path);
-  if (!stat.isDirectory()) return stat.mtimeMs;
-  return Math.max(stat.mtimeMs, ...readdirSync(path).map((name) => newest(join(path, name))));
-}
-
 function buildTypeScript() {
-  const sources = Math.max(
-    ...["src", "tsconfig.json", "package.json"].map((name) => newest(join(root, name))),
-  );
-  if (existsSync(stamp) && statSync(stamp).mtimeMs >= sources) return;
+  const sources = ["src", "tsconfig.json", "package.json"].map((name) => join(root, name));
+  if (changed(stamp) >= newest(...sources)) return;
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   const { status } = spawnSync(process.execPath, [tsc, "-p", root], { cwd: root, stdio: ["ignore", 2, 2] });
   if (status !== 0) process.exit(status ?? 1);

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { replace } from "../../scripts/files.mjs";
 import { isIntegerType } from "../../src/bytes/integer-blocks.ts";
 import { type TensorType, tensorTypes } from "../../src/bytes/types.ts";
 import { root } from "../support/shared.ts";
@@ -157,7 +158,7 @@ function changedMs(source: string): number {
 }
 
 /**
- * Builds the harness where it is older than its sources.
+ * Builds the harness where it is older than its sources. Test files that do so at once do not meet in the middle.
  *
  * @returns the path of the program
  */
@@ -171,15 +172,21 @@ export function buildHarness(toolchain: Toolchain): string {
   const objects = sources.map((source) => {
     const object = join(folder, `${source.replaceAll("/", "_")}.o`);
     if (!existsSync(object) || statSync(object).mtimeMs < changedMs(source)) {
-      // biome-ignore format: one line reads better
-      run(["-std=c++20", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", ...toolchain.flags, ...assemblerFlags(source, toolchain), "-c", source, "-o", object]);
+      const warnings = ["-Wall", "-Wextra", "-Werror"];
+      const flags = [
+        ...warnings,
+        "-ffp-contract=off",
+        ...toolchain.flags,
+        ...assemblerFlags(source, toolchain),
+      ];
+      replace(object, (path) => run(["-std=c++20", "-O2", ...flags, "-c", source, "-o", path]));
     }
     return object;
   });
   const program = join(folder, "harness");
   const newest = Math.max(...objects.map((object) => statSync(object).mtimeMs));
   if (!existsSync(program) || statSync(program).mtimeMs < newest) {
-    run([...toolchain.flags, ...objects, "-o", program]);
+    replace(program, (path) => run([...toolchain.flags, ...objects, "-o", path]));
   }
   return program;
 }
@@ -264,7 +271,8 @@ export class Harness {
     this.#requests = [];
     this.#answers = [];
     const [command, ...args] = [...this.#runner, this.#program];
-    const { status, signal, stdout, stderr } = spawnSync(command, args, { input, maxBuffer: 2 ** 30 });
+    const { error, status, signal, stdout, stderr } = spawnSync(command, args, { input, maxBuffer: 2 ** 30 });
+    if (error) throw error;
     if (status !== 0) throw new Error(`the harness ended with ${status ?? signal}: ${stderr}`);
     const total = answers.reduce((sum, bytes) => sum + bytes, 0);
     if (stdout.length !== total) throw new Error(`the harness wrote ${stdout.length} bytes, not ${total}`);
