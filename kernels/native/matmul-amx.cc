@@ -273,22 +273,14 @@ TARGET static void multiply(const uint8_t* a0, const uint8_t* a1, const uint8_t*
   if (R > 1 && C > 1) T::template store<3>(sums + 16 * 128 + 64, 128);
 }
 
-/// Where outputs go, and what the first panel along k adds to them: as MatrixKernels::matmulTile has it.
-struct Target {
-  float* out;
-  size_t outStride;
-  const float* bias;
-  const float* residual;
-  size_t residualStride;
-};
-
 template <class T>
 T* atRow(T* base, size_t row, size_t stride) {
   return reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(base) + row * stride);
 }
 
-/// Takes `count` ≤ 16 sums of each of `rows` rows over to outputs: with bias and residual, or to what is there.
-TARGET static void finish(const Target& to, bool begins, size_t row, size_t rows, size_t column, size_t count,
+/// Takes `count` ≤ 16 sums of each of `rows` rows over to outputs: with bias and residual from the first panel along k,
+/// or to what is there.
+TARGET static void finish(const FastOutput& to, bool begins, size_t row, size_t rows, size_t column, size_t count,
                           const float* sums) {
   const __mmask16 present = __mmask16((1u << count) - 1);
   for (size_t r = 0; r < rows; ++r) {
@@ -311,7 +303,7 @@ template <class T>
 TARGET static void matmulTile(int format, float* out, size_t outStride, const uint8_t* a, size_t, size_t rows,
                               const uint8_t* weight, size_t, size_t k, const float* bias, const float* residual,
                               size_t residualStride, size_t first, size_t last, uint8_t* scratch) {
-  const Target to{out, outStride, bias, residual, residualStride};
+  const FastOutput to{out, outStride, bias, residual, residualStride};
   const size_t step = packedBytes(format, kGroup, k), aTiles = divideUp(k, kTileValues);
   const TileForm form;
   alignas(64) float sums[32 * 32];

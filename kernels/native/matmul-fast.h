@@ -46,6 +46,15 @@ struct FastKernels {
   size_t (*scratchBytes)(int format, size_t k);
 };
 
+/// Where outputs go, and what is added to them: as MatrixKernels::matmulTile has it.
+struct FastOutput {
+  float* out;
+  size_t outStride;
+  const float* bias;
+  const float* residual;
+  size_t residualStride;
+};
+
 /// The quickest fast kernels for a format, where these features have such that are quicker than
 /// selectMatrixKernels(features); else nullptr. Those that use tiles are chosen only where tilesWork().
 const FastKernels* selectFastKernels(const CpuFeatures& features, int format);

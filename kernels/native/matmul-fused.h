@@ -15,14 +15,6 @@ struct RowPointers {
   const uint8_t* at[6];
 };
 
-struct Output {
-  float* out;
-  size_t outStride;
-  const float* bias;
-  const float* residual;
-  size_t residualStride;
-};
-
 /// Bytes from one prepared row of activations to the next: an odd number of cache lines, with room for a whole step.
 template <class Terms>
 constexpr size_t preparedStride(size_t k) {
@@ -73,7 +65,7 @@ FUSED void addTerms(Vec::Floats (&sums)[W][R], const RowPointers& weight, const 
 
 /// W columns × R rows.
 template <class Terms, int W, int R>
-TARGET static void fusedTile(const Output& to, const RowPointers& weight, const RowPointers& a, size_t row,
+TARGET static void fusedTile(const FastOutput& to, const RowPointers& weight, const RowPointers& a, size_t row,
                              size_t column, size_t k) {
   Vec::Floats sums[W][R];
 #pragma GCC unroll 6
@@ -115,7 +107,7 @@ TARGET static void fusedTile(const Output& to, const RowPointers& weight, const 
 
 /// R rows of activations from `row` on × columns [first, last).
 template <class Terms, int R>
-TARGET static void fusedRows(const Output& to, const uint8_t* a, size_t row, const uint8_t* weight, size_t k,
+TARGET static void fusedRows(const FastOutput& to, const uint8_t* a, size_t row, const uint8_t* weight, size_t k,
                              size_t first, size_t last) {
   constexpr int W = Terms::mostColumns;
   const size_t stride = Terms::bytes * k;
@@ -135,7 +127,7 @@ TARGET static void fusedRows(const Output& to, const uint8_t* a, size_t row, con
 }
 
 template <class Terms>
-TARGET static void fusedProduct(const Output& to, const uint8_t* a, size_t rows, const uint8_t* weight, size_t k,
+TARGET static void fusedProduct(const FastOutput& to, const uint8_t* a, size_t rows, const uint8_t* weight, size_t k,
                                 size_t first, size_t last) {
   constexpr int most = Terms::mostRows;
   size_t row = 0;
@@ -149,7 +141,7 @@ template <class... Each>
 TARGET static void matmulTile(int format, float* out, size_t outStride, const uint8_t* a, size_t, size_t rows,
                               const uint8_t* weight, size_t, size_t k, const float* bias, const float* residual,
                               size_t residualStride, size_t first, size_t last, uint8_t*) {
-  const Output to{out, outStride, bias, residual, residualStride};
+  const FastOutput to{out, outStride, bias, residual, residualStride};
   ((format == Each::id ? fusedProduct<Each>(to, a, rows, weight, k, first, last) : void()), ...);
 }
 

@@ -1,5 +1,5 @@
 import { rowBytes } from "../../bytes/types.ts";
-import type { MatrixWeight, Weight } from "../../plan/plan.ts";
+import type { MatrixWeight } from "../../plan/plan.ts";
 import { packedType } from "../device.ts";
 import { fileBytes } from "../weights.ts";
 import { loadState } from "./addon.ts";
@@ -18,13 +18,9 @@ export interface Reading {
   readonly stop: () => void;
 }
 
-/** Whether a weight lies in open files in the very form that it is packed from. */
-export function isReadDirectly(weight: Weight): weight is MatrixWeight {
-  return (
-    weight.kind === "matrix" &&
-    packedType(weight.type) === weight.type &&
-    weight.parts.every(({ source }) => source.descriptor !== undefined)
-  );
+/** Whether a matrix lies in open files in the very form that it is packed from. */
+export function isReadDirectly({ type, parts }: MatrixWeight): boolean {
+  return packedType(type) === type && parts.every(({ source }) => source.descriptor !== undefined);
 }
 
 /** Rows that are read and packed together. */

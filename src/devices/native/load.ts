@@ -22,14 +22,16 @@ export async function loadWeights(plan: Plan, loading: Loading, options: Program
     done += bytes;
     options.progress?.(done, all);
   };
-  const direct = [...plan.weights.entries()].filter(([, weight]) => isReadDirectly(weight)) as [
-    number,
-    MatrixWeight,
-  ][];
+  const matrices = [...plan.weights.entries()].filter(
+    (entry): entry is [number, MatrixWeight] => entry[1].kind === "matrix",
+  );
+  const direct = matrices.filter(([, weight]) => isReadDirectly(weight));
+  const others = matrices.filter(([, weight]) => !isReadDirectly(weight));
   const reading = startReading(direct, loading, options.progress && advance);
   options.signal?.addEventListener("abort", reading.stop);
   try {
-    await loadOthers(plan, loading, { signal: options.signal, advance });
+    await loadVectors(plan, loading, { signal: options.signal, advance });
+    await loadBuffered(others, loading, { signal: options.signal, advance });
     const whole = await reading.ended;
     options.signal?.throwIfAborted();
     // The system's own error comes of reading again.
@@ -47,20 +49,21 @@ interface Reporting {
   readonly advance: (bytes: number) => void;
 }
 
-/** Loads all that {@link startReading} does not. */
-async function loadOthers(plan: Plan, loading: Loading, reporting: Reporting): Promise<void> {
-  const { addon, program } = loading;
-  const buffered: [number, MatrixWeight][] = [];
+/** Loads all that is no matrix. */
+async function loadVectors(
+  plan: Plan,
+  { addon, program }: Loading,
+  { signal, advance }: Reporting,
+): Promise<void> {
   for (const [index, weight] of plan.weights.entries()) {
-    reporting.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     if (weight.kind === "frequencies") {
       addon.setWeight(program, index, new Uint8Array(weight.values.slice().buffer));
     } else if (weight.kind === "vector") {
       addon.setWeight(program, index, new Uint8Array((await readVector(weight)).buffer));
-      reporting.advance(fileBytes(weight));
-    } else if (!isReadDirectly(weight)) buffered.push([index, weight]);
+      advance(fileBytes(weight));
+    }
   }
-  await loadBuffered(buffered, loading, reporting);
 }
 
 /** Loads matrices through two buffers: while the threads pack one, the other is read into. */
