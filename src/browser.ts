@@ -1,4 +1,4 @@
-import { type Gguf, openGguf } from "./bytes/gguf.ts";
+import { withGguf } from "./bytes/gguf.ts";
 import { openModelUrls, openUrl } from "./bytes/http-source.ts";
 import { type ByteSource, blobSource, bufferSource } from "./bytes/source.ts";
 import type { Device, DeviceDescription } from "./devices/device.ts";
@@ -14,7 +14,7 @@ import {
   Model,
   type LoadOptions as ModelOptions,
 } from "./model.ts";
-import type { HubOptions, PullEvent, StoreOptions } from "./store/options.ts";
+import type { HubOptions, InspectOptions, PullEvent, StoreOptions } from "./store/options.ts";
 import { parsePageName } from "./store/web-names.ts";
 import { hubAddresses, openStored, pageAddress, pull, resolve } from "./store/web-store.ts";
 
@@ -42,6 +42,7 @@ export type { KvType } from "./plan/plan.ts";
 export type {
   CallOptions,
   HubOptions,
+  InspectOptions,
   ListedModel,
   LocalModel,
   PullEvent,
@@ -70,13 +71,6 @@ export interface LoadOptions extends ModelOptions, HubOptions {
   readonly verify?: boolean;
 }
 
-export interface InspectOptions extends HubOptions {
-  /** Read the header of a model of the hub that is not stored from where it is. Default false. */
-  readonly remote?: boolean;
-  readonly onPull?: (event: PullEvent) => void;
-  readonly signal?: AbortSignal;
-}
-
 /** Quickest first: "auto" takes the first that can run. */
 const devices: readonly Device[] = [wasmDevice(webPlatform()), reference];
 
@@ -96,31 +90,18 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
 }
 
 /** What the file of a model says of it; its weights are not read. */
-export function inspect(source: ModelSource, options?: InspectOptions): Promise<Inspection> {
-  return withHeader(source, inspectGguf, options);
+export async function inspect(source: ModelSource, options: InspectOptions = {}): Promise<Inspection> {
+  return withGguf(await open(source, options), (gguf) => inspectGguf(gguf));
 }
 
 /** The plan that a model would run by, a line per kernel call; its weights are not read. */
-export function explain(source: ModelSource, options?: LoadOptions): Promise<Explanation> {
-  return withHeader(source, (gguf) => explainGguf(gguf, devices, options));
+export async function explain(source: ModelSource, options?: LoadOptions): Promise<Explanation> {
+  return withGguf(await open(source, {}), (gguf) => explainGguf(gguf, devices, options));
 }
 
 /** Every device, whether it can run here, and with which kernels; quickest first. */
 export function describeDevices(): Promise<DeviceDescription[]> {
   return Promise.all(devices.map((device) => device.describe()));
-}
-
-async function withHeader<T>(
-  source: ModelSource,
-  use: (gguf: Gguf) => T | Promise<T>,
-  options: InspectOptions = {},
-): Promise<T> {
-  const sources = await open(source, options);
-  try {
-    return await use(await openGguf(sources));
-  } finally {
-    await Promise.all(sources.map((one) => one.close()));
-  }
 }
 
 async function open(source: ModelSource, options: LoadOptions & InspectOptions): Promise<ByteSource[]> {

@@ -1,5 +1,5 @@
 import { cpus } from "node:os";
-import { type Gguf, openGguf } from "./bytes/gguf.ts";
+import { withGguf } from "./bytes/gguf.ts";
 import { type ByteSource, blobSource, bufferSource } from "./bytes/source.ts";
 import type { Device, DeviceDescription, DeviceMeasurement, DeviceName } from "./devices/device.ts";
 import { nativeDevice } from "./devices/native/device.ts";
@@ -18,7 +18,7 @@ import {
 } from "./model.ts";
 import { type PermitOptions, permitted, requiresSignature } from "./protect/node-permit.ts";
 import { openLocal } from "./store/open-local.ts";
-import type { HubOptions, PullEvent, StoreOptions } from "./store/options.ts";
+import type { HubOptions, InspectOptions, PullEvent, StoreOptions } from "./store/options.ts";
 import { pull } from "./store/pull.ts";
 import { openRemote } from "./store/remote-source.ts";
 
@@ -48,6 +48,7 @@ export { list, remove } from "./store/list.ts";
 export type {
   CallOptions,
   HubOptions,
+  InspectOptions,
   ListedModel,
   LocalModel,
   PullEvent,
@@ -80,13 +81,6 @@ export interface LoadOptions extends ModelOptions, PermitOptions, HubOptions {
   readonly verify?: boolean;
 }
 
-export interface InspectOptions extends HubOptions {
-  /** Read the header of a model that is not on this machine from where it is. Default false. */
-  readonly remote?: boolean;
-  readonly onPull?: (event: PullEvent) => void;
-  readonly signal?: AbortSignal;
-}
-
 /** Quickest first: "auto" takes the first that can run. */
 const native = nativeDevice();
 const devices: readonly Device[] = [native, wasmDevice(nodePlatform), reference];
@@ -106,13 +100,13 @@ export async function load(source: ModelSource, options: LoadOptions = {}): Prom
 }
 
 /** What the file of a model says of it; its weights are not read. */
-export function inspect(source: ModelSource, options: InspectOptions = {}): Promise<Inspection> {
-  return withHeader(source, inspectGguf, options);
+export async function inspect(source: ModelSource, options: InspectOptions = {}): Promise<Inspection> {
+  return withGguf(await open(source, options), (gguf) => inspectGguf(gguf));
 }
 
 /** The plan that a model would run by, a line per kernel call; its weights are not read. */
-export function explain(source: ModelSource, options?: LoadOptions): Promise<Explanation> {
-  return withHeader(source, (gguf) => explainGguf(gguf, devices, options));
+export async function explain(source: ModelSource, options?: LoadOptions): Promise<Explanation> {
+  return withGguf(await open(source, {}), (gguf) => explainGguf(gguf, devices, options));
 }
 
 /** Every device, whether it can run here, and with which kernels; quickest first. */
@@ -156,19 +150,6 @@ export async function measureMachine(): Promise<Machine> {
     ...(quota !== undefined && { quota }),
     measured,
   };
-}
-
-async function withHeader<T>(
-  source: ModelSource,
-  use: (gguf: Gguf) => T | Promise<T>,
-  options: InspectOptions = {},
-): Promise<T> {
-  const sources = await open(source, options);
-  try {
-    return await use(await openGguf(sources));
-  } finally {
-    await Promise.all(sources.map((one) => one.close()));
-  }
 }
 
 async function open(

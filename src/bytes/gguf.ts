@@ -71,6 +71,18 @@ export async function openGguf(sources: ByteSource | readonly ByteSource[]): Pro
   return joined(parts);
 }
 
+/** What comes of reading the header; the sources are closed then. @throws ClavisError as {@link openGguf} */
+export async function withGguf<T>(
+  sources: readonly ByteSource[],
+  use: (gguf: Gguf) => T | Promise<T>,
+): Promise<T> {
+  try {
+    return await use(await openGguf(sources));
+  } finally {
+    await Promise.all(sources.map((source) => source.close()));
+  }
+}
+
 /** One file. */
 interface Part {
   readonly source: ByteSource;

@@ -1,7 +1,7 @@
 import { ClavisError } from "../errors.ts";
 import { fileShrank, partMissing, sourceClosed, urlChanged, urlRefused, urlUnreachable } from "./errors.ts";
 import { partNames } from "./parts.ts";
-import { type ByteSource, blobSource, bufferSource, checkRange } from "./source.ts";
+import { type ByteSource, blobSource, bufferSource, checkRange, fillFromBlocks } from "./source.ts";
 
 /** What one request asks for. */
 const blockBytes = 4 * 2 ** 20;
@@ -126,6 +126,18 @@ function rangeSource(
     return block;
   }
 
+  /** The block, and those after it begun where it follows the one before. */
+  function blockAndNext(index: number): Promise<Uint8Array> {
+    const wanted = blockOf(index);
+    if (index === latest + 1) {
+      for (let ahead = index + 1; ahead <= index + aheadBlocks && ahead * blockBytes < size; ahead++) {
+        blockOf(ahead);
+      }
+    }
+    latest = index;
+    return wanted;
+  }
+
   const failure = (error: unknown) => {
     if (ending.signal.aborted) return sourceClosed(name);
     return error instanceof ClavisError ? error : urlUnreachable(url.href, error);
@@ -137,21 +149,7 @@ function rangeSource(
     async readInto(offset, target) {
       if (ending.signal.aborted) throw sourceClosed(name);
       checkRange(this, offset, target.byteLength);
-      for (let done = 0; done < target.byteLength; ) {
-        const index = Math.floor((offset + done) / blockBytes);
-        const wanted = blockOf(index);
-        if (index === latest + 1) {
-          for (let ahead = index + 1; ahead <= index + aheadBlocks && ahead * blockBytes < size; ahead++) {
-            blockOf(ahead);
-          }
-        }
-        latest = index;
-        const block = await wanted;
-        const from = offset + done - index * blockBytes;
-        const length = Math.min(block.length - from, target.byteLength - done);
-        target.set(block.subarray(from, from + length), done);
-        done += length;
-      }
+      await fillFromBlocks(offset, target, blockBytes, blockAndNext);
     },
     async close() {
       ending.abort();

@@ -38,6 +38,27 @@ export function checkRange(source: ByteSource, offset: number, length: number): 
   }
 }
 
+/**
+ * Fills `target` with the bytes from `offset` on, of blocks that are asked for one after another.
+ *
+ * @param blockOf  the bytes of block `index`, which begins at index · blockBytes
+ */
+export async function fillFromBlocks(
+  offset: number,
+  target: Uint8Array,
+  blockBytes: number,
+  blockOf: (index: number) => Promise<Uint8Array>,
+): Promise<void> {
+  for (let done = 0; done < target.byteLength; ) {
+    const index = Math.floor((offset + done) / blockBytes);
+    const block = await blockOf(index);
+    const from = offset + done - index * blockBytes;
+    const length = Math.min(block.length - from, target.byteLength - done);
+    target.set(block.subarray(from, from + length), done);
+    done += length;
+  }
+}
+
 /** A source over bytes that are in memory already; they are not copied. */
 export function bufferSource(bytes: Uint8Array | ArrayBuffer, name = "buffer"): ByteSource {
   let view = bytes instanceof Uint8Array ? bytes : new Uint8Array(bytes);

@@ -119,3 +119,11 @@ export interface LocalModel {
   /** Of all its files, in order. */
   readonly paths: readonly string[];
 }
+
+/** How the header of a model is read. */
+export interface InspectOptions extends HubOptions {
+  /** Read the header of a model that is not here over the network, from where it is. Default false. */
+  readonly remote?: boolean;
+  readonly onPull?: (event: PullEvent) => void;
+  readonly signal?: AbortSignal;
+}

@@ -1,5 +1,5 @@
 import type { ByteSource } from "../bytes/source.ts";
-import { checkRange } from "../bytes/source.ts";
+import { checkRange, fillFromBlocks } from "../bytes/source.ts";
 import { ClavisError } from "../errors.ts";
 import { describeUrl, filesAt } from "./addresses.ts";
 import { retryTeller } from "./carry-out.ts";
@@ -118,14 +118,7 @@ function remoteSource(store: Store, name: string, url: URL, size: number): ByteS
     size,
     async readInto(offset, target) {
       checkRange(this, offset, target.byteLength);
-      for (let done = 0; done < target.byteLength; ) {
-        const index = Math.floor((offset + done) / blockBytes);
-        const block = await blockOf(index);
-        const from = offset + done - index * blockBytes;
-        const length = Math.min(block.length - from, target.byteLength - done);
-        target.set(block.subarray(from, from + length), done);
-        done += length;
-      }
+      await fillFromBlocks(offset, target, blockBytes, blockOf);
     },
     async close() {
       blocks.clear();
