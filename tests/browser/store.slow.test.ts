@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import * as clavis from "../../src/index.ts";
-import { drawnFault, randomOf } from "../store/faults.ts";
+import { drawnFault } from "../store/faults.ts";
 import { HubServer, sha256 } from "../store/hub-server.ts";
 import { impatient, modelBytes } from "../store/store-folder.ts";
 import { chromiumPath, chromiumPlaces } from "../support/chromium.ts";
 import { storiesPath } from "../support/golden.ts";
+import { random as uniform } from "../support/random.ts";
 import { root } from "../support/shared.ts";
 import { openSite, type Site } from "../support/site.ts";
 
@@ -230,7 +231,7 @@ describe.skipIf(!chromiumPath)(chromiumPath ? title : missing, () => {
     const outcomes = new Map<string, number>();
     for (let seed = 1; seed <= schedules; seed++) {
       await check("clear");
-      const random = randomOf(seed);
+      const random = uniform(seed);
       const size = 5 + Math.floor(random() ** 2 * 40_000);
       const bytes = modelBytes(size, seed);
       hub.files.clear();

@@ -3,7 +3,9 @@ import { bf16ToF32, f16ToF32 } from "../../src/bytes/float.ts";
 import { decodeIntegers, newIntegerRow } from "../../src/bytes/integer-blocks.ts";
 import { rowBytes, type TensorType, tensorTypes } from "../../src/bytes/types.ts";
 import { q8RowBytes } from "../../src/plan/tape.ts";
+import { random } from "../support/random.ts";
 import { type Build, type Kernels, loadKernels } from "./matmul-module.ts";
+import { halvesAt } from "./native-matmul-cases.ts";
 
 // The matrix kernels of the WebAssembly device against the contract of docs/numerics.md, written out below one
 // value at a time, bit by bit.
@@ -29,17 +31,6 @@ type Type = (typeof integerTypes)[number] | (typeof floatTypes)[number];
 
 const isFloat = (type: Type): boolean => (floatTypes as readonly string[]).includes(type);
 const round = Math.fround;
-
-/** Uniform in [0, 1), from a seed. Source: mulberry32. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 // --- the contract -----------------------------------------------------------------------------------------------
 
@@ -124,27 +115,6 @@ function expected(type: Type, weight: Uint8Array, n: number, k: number, x: Float
 
 // --- weights and activations ------------------------------------------------------------------------------------
 
-/** Byte offsets of the f16 numbers in a block. Source: ggml's block layouts, as in src/bytes/layouts/. */
-const halves: Record<Type, readonly number[]> = {
-  Q4_0: [0],
-  Q4_1: [0, 2],
-  Q5_0: [0],
-  Q5_1: [0, 2],
-  Q8_0: [0],
-  Q2_K: [80, 82],
-  Q3_K: [108],
-  Q4_K: [0, 2],
-  Q5_K: [0, 2],
-  Q6_K: [208],
-  IQ4_NL: [0],
-  IQ4_XS: [0],
-  TQ2_0: [64],
-  MXFP4: [],
-  F32: [],
-  F16: [],
-  BF16: [],
-};
-
 /** The f16 scales that blocks get in turn: zero, ±1, ordinary, subnormal, smallest normal, largest. */
 const extremeHalves = [0x0000, 0x3c00, 0xbc00, 0x2e66, 0x0001, 0x83ff, 0x0400, 0x7bff, 0xfbff];
 
@@ -166,7 +136,7 @@ function weightBytes(type: Type, n: number, k: number, seed: number, fill: Fill 
   if (type === "BF16") for (let i = 1; i < bytes.length; i += 2) bytes[i] = (bytes[i] & 0x83) | 0x3c;
   const step = tensorTypes[type].bytes;
   for (let at = 0, block = 0; !isFloat(type) && at < bytes.length; at += step, block++) {
-    for (const [i, offset] of halves[type].entries()) {
+    for (const [i, offset] of (halvesAt[type] ?? []).entries()) {
       const half = fill === "random" ? extremeHalves[(block + 4 * i) % extremeHalves.length] : 0x2e66;
       view.setUint16(at + offset, half, true);
     }

@@ -2,13 +2,13 @@ import { describe, expect, test } from "vitest";
 import { decodeIntegers, isIntegerType, newIntegerRow } from "../../src/bytes/integer-blocks.ts";
 import type { TensorType } from "../../src/bytes/types.ts";
 import {
-  activations,
   product as anyProduct,
   expected,
   expectSameBits,
   floats,
   floatValues,
   quantized,
+  withBiasAndResidual,
 } from "./native-matmul-cases.ts";
 import {
   fastLevels,
@@ -154,15 +154,7 @@ describe.skipIf(!installed)(`native fast products (${toolchain.name})`, () => {
 
     test("with bias, with a residual, with both, and in place; in one piece along k and in two", () => {
       for (const k of [wide, 2304]) {
-        const plain = product(type, 19, 18, k);
-        const bias = activations(1, plain.n, 3);
-        const residual = activations(plain.rows, plain.n, 4);
-        expectProducts([
-          { ...plain, bias },
-          { ...plain, residual },
-          { ...plain, bias, residual },
-          { ...plain, bias, residual, inPlace: true },
-        ]);
+        expectProducts(withBiasAndResidual(product(type, 19, 18, k)));
       }
     });
 

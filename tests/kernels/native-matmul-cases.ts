@@ -21,8 +21,8 @@ export function random(seed: number): () => number {
 
 export const typesWithMinima: ReadonlySet<TensorType> = new Set(["Q4_1", "Q5_1", "Q2_K", "Q4_K", "Q5_K"]);
 
-/** Byte offsets of a type's f16 numbers in a block. */
-const halvesAt: Partial<Record<TensorType, readonly number[]>> = {
+/** Byte offsets of a type's f16 numbers in a block. Source: ggml's block layouts, as in src/bytes/layouts/. */
+export const halvesAt: Partial<Record<TensorType, readonly number[]>> = {
   Q4_0: [0],
   Q4_1: [0, 2],
   Q5_0: [0],
@@ -156,4 +156,16 @@ export function widths(type: TensorType): readonly number[] {
   const { block } = tensorTypes[type];
   if (block === 1) return [1, 3, 15, 16, 17, 31, 32, 33, 47, 64, 100];
   return block === 32 ? [32, 64, 96, 128, 160, 352] : [256, 512, 768];
+}
+
+/** The product with a bias, with a residual, with both, and in place. */
+export function withBiasAndResidual(plain: Product): Product[] {
+  const bias = activations(1, plain.n, 3);
+  const residual = activations(plain.rows, plain.n, 4);
+  return [
+    { ...plain, bias },
+    { ...plain, residual },
+    { ...plain, bias, residual },
+    { ...plain, bias, residual, inPlace: true },
+  ];
 }

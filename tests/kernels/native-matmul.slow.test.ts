@@ -12,6 +12,7 @@ import {
   usualHalves,
   weightsOf,
   widths,
+  withBiasAndResidual,
 } from "./native-matmul-cases.ts";
 import {
   Harness,
@@ -73,15 +74,7 @@ describe.skipIf(!installed)(`native matrix kernels (${toolchain.name})`, () => {
     });
 
     test("agrees with bias, with a residual, with both, and in place", () => {
-      const plain = product(type, 9, 37, wide);
-      const bias = activations(1, plain.n, 3);
-      const residual = activations(plain.rows, plain.n, 4);
-      expectProducts([
-        { ...plain, bias },
-        { ...plain, residual },
-        { ...plain, bias, residual },
-        { ...plain, bias, residual, inPlace: true },
-      ]);
+      expectProducts(withBiasAndResidual(product(type, 9, 37, wide)));
     });
 
     test("writes the columns asked for and no others", () => {

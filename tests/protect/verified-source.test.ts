@@ -1,14 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import {
-  closeSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -16,6 +7,7 @@ import { openFile } from "../../src/bytes/node-file.ts";
 import { bufferSource, read } from "../../src/bytes/source.ts";
 import { verifiedSource } from "../../src/protect/node-verified-source.ts";
 import type { Serialization } from "../../src/protect/statement.ts";
+import { changeInPlace } from "../support/tampering.ts";
 import { refused, testFolder } from "./files.ts";
 
 const folder = testFolder();
@@ -31,15 +23,6 @@ function write(name: string): string {
   const path = join(folder, name);
   writeFileSync(path, content);
   return path;
-}
-
-/** Changes one byte of a file where it lies, and leaves its times as they were. */
-function change(path: string, at: number): void {
-  const { atime, mtime } = statSync(path);
-  const file = openSync(path, "r+");
-  writeSync(file, Uint8Array.of(content[at] ^ 1), 0, 1, at);
-  closeSync(file);
-  utimesSync(path, atime, mtime);
 }
 
 describe("a verified source", () => {
@@ -70,7 +53,7 @@ describe("a verified source", () => {
     for (const at of [5, MiB + 5, content.length - 1]) {
       const path = write(`changed-${at}`);
       const source = await verifiedSource(await openFile(path), resources, whole);
-      change(path, at);
+      changeInPlace(path, at);
       const target = new Uint8Array(content.length);
       expect(await refused(source.readInto(0, target), "protect.file_changing")).toContain(`changed-${at}`);
       await refused(read(source, at, 1), "protect.file_changing");

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { ClavisError } from "../../src/errors.ts";
 import { pull } from "../../src/store/pull.ts";
 import { resolve } from "../../src/store/resolve.ts";
-import { drawnFault, randomOf } from "./faults.ts";
+import { random as uniform } from "../support/random.ts";
+import { drawnFault } from "./faults.ts";
 import { HubServer } from "./hub-server.ts";
 import { emptyFolder, modelBytes, optionsFor } from "./store-folder.ts";
 
@@ -39,7 +40,7 @@ describe("pull", () => {
 });
 
 async function schedule(seed: number): Promise<string> {
-  const random = randomOf(seed);
+  const random = uniform(seed);
   const size = 1 + Math.floor(random() ** 2 * 40_000) + 4;
   const bytes = modelBytes(size, seed);
   const rate = random() * 0.4;

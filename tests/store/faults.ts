@@ -1,16 +1,5 @@
 import type { Fault, Stage } from "./hub-server.ts";
 
-/** Uniform numbers in [0, 1) by a seed (mulberry32). */
-export function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** A fault, one of those that may happen to such a request. */
 export function drawnFault(random: () => number, stage: Stage, size: number): Fault | undefined {
   const upTo = (most: number) => Math.floor(random() * most);

@@ -50,9 +50,7 @@ beforeAll(async () => {
 });
 afterAll(() => hub.close());
 beforeEach(() => {
-  hub.files.clear();
-  hub.seen.length = 0;
-  hub.next = () => undefined;
+  hub.reset();
   hub.add("org/tiny/m-Q4_0.gguf", bytes);
 });
 

@@ -96,6 +96,16 @@ export class HubServer {
     return server;
   }
 
+  /** As it was at the start, without files; for between tests. */
+  reset(): void {
+    this.files.clear();
+    this.seen.length = 0;
+    this.next = () => undefined;
+    this.token = undefined;
+    this.redirects = true;
+    this.commit = "a".repeat(40);
+  }
+
   get endpoint(): string {
     return origin(this.#hub);
   }

@@ -4,7 +4,6 @@ import {
   readFileSync,
   realpathSync,
   renameSync,
-  statSync,
   utimesSync,
   writeFileSync,
   writeSync,
@@ -17,6 +16,7 @@ import { openLocal } from "../../src/store/open-local.ts";
 import type { PullEvent } from "../../src/store/options.ts";
 import { pull } from "../../src/store/pull.ts";
 import { root } from "../support/shared.ts";
+import { changeInPlace } from "../support/tampering.ts";
 import { HubServer } from "./hub-server.ts";
 import { emptyFolder, environmentOf, modelBytes, optionsFor } from "./store-folder.ts";
 
@@ -28,15 +28,6 @@ afterAll(() => hub.close());
 
 const MiB = 2 ** 20;
 const bytes = modelBytes(2 * MiB + 1234);
-
-/** Changes a byte of a file where it lies, and leaves its times as they were. */
-function change(path: string, at: number): void {
-  const { atime, mtime } = statSync(path);
-  const file = openSync(path, "r+");
-  writeSync(file, Uint8Array.of(bytes[at] ^ 1), 0, 1, at);
-  closeSync(file);
-  utimesSync(path, atime, mtime);
-}
 
 describe("a downloaded model that is opened", () => {
   let options: ReturnType<typeof optionsFor>;
@@ -84,7 +75,7 @@ describe("a downloaded model that is opened", () => {
       utimesSync(path, 1000, 1000); // whole seconds, which can be put back exactly
       const [source] = await openLocal("org/tiny", { ...options, verify: true });
       expect(checks()).toBeGreaterThan(0);
-      change(path, at);
+      changeInPlace(path, at);
       await expect(read(source, 0, bytes.length)).rejects.toMatchObject({ code: "protect.file_changing" });
       await expect(read(source, at, 1)).rejects.toMatchObject({ code: "protect.file_changing" });
       await source.close();

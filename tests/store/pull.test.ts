@@ -12,13 +12,7 @@ beforeAll(async () => {
   hub = await HubServer.start();
 });
 afterAll(() => hub.close());
-beforeEach(() => {
-  hub.files.clear();
-  hub.seen.length = 0;
-  hub.next = () => undefined;
-  hub.token = undefined;
-  hub.redirects = true;
-});
+beforeEach(() => hub.reset());
 
 describe("pull from the hub", () => {
   test("brings a file into the layout that Hugging Face's tools share", async () => {

@@ -28,14 +28,7 @@ beforeAll(async () => {
   hub = await HubServer.start();
 });
 afterAll(() => hub.close());
-beforeEach(() => {
-  hub.files.clear();
-  hub.seen.length = 0;
-  hub.next = () => undefined;
-  hub.token = undefined;
-  hub.redirects = true;
-  hub.commit = "a".repeat(40);
-});
+beforeEach(() => hub.reset());
 
 /** A file as huggingface_hub leaves it. */
 function putLikeOthers(
