@@ -1,4 +1,4 @@
-// The operations of rows.h at one level of instructions, between CLAVIS_LEVEL_BEGIN's target and its end.
+// The operations of rows.h at one level of instructions, within its target attribute.
 // Each rows-*.cc includes this once, with CLAVIS_LANES and CLAVIS_LEVEL (a string) defined, after the headers below.
 // Everything is local to that file, so that the linker cannot take one level's code for another's.
 

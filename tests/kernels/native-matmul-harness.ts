@@ -81,6 +81,15 @@ export const toolchains = {
     levels: x86Levels,
     fastLevels: x86FastLevels,
   },
+  clang: {
+    name: "clang",
+    compiler: "clang++",
+    // Sources silence warnings that only gcc has.
+    flags: ["-Wno-unknown-warning-option"],
+    runner: [],
+    levels: x86Levels,
+    fastLevels: x86FastLevels,
+  },
   aarch64: {
     name: "aarch64",
     compiler: "aarch64-linux-gnu-g++",
