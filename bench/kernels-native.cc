@@ -19,7 +19,7 @@
 
 #include "../kernels/native/cpu.h"
 #include "../kernels/native/formats.h"
-#include "../kernels/native/matmul-fast.h"
+#include "../kernels/native/matmul-many.h"
 #include "../kernels/native/matrix.h"
 
 using namespace clavis;
@@ -182,7 +182,7 @@ int main(int count, char** arguments) {
     });
     for (const Named& format : kFormats) {
       if (!formats.empty() && std::find(formats.begin(), formats.end(), format.name) == formats.end()) continue;
-      const FastKernels* fast = selectFastKernels(features, format.id);
+      const ManyRowKernels* fast = selectManyRowKernels(features, format.id, false);
       const size_t group = kernels.packedBytes(format.id, kernels.group, k);
       const size_t n = (megabytes << 20) / group * kernels.group;
       const double bytes = double(n) * double(rowBytesOf(format.id, k));

@@ -419,8 +419,8 @@ const loadCode = (option: string) =>
 
 /** The device's kernels, and after a plus sign those that this plan has beside them for steps of many rows. */
 function kernelsOf(device: Device, { kernels }: DeviceDescription, plan: Plan): string {
-  const fast = new Set(device.kernelNames(plan).flatMap((name) => name.split("+").slice(1)));
-  return [kernels, ...fast].join(" + ");
+  const manyRows = new Set(device.kernelNames(plan).flatMap((name) => name.split("+").slice(1)));
+  return [kernels, ...manyRows].join(" + ");
 }
 
 async function chooseDevice(devices: readonly Device[], name: "auto" | DeviceName): Promise<Device> {

@@ -330,7 +330,7 @@ napi_value describe(napi_env env, napi_value* arguments) {
   napi_set_named_property(env, result, "rows", string(env, selectRowKernels(features)->name));
   std::string fast;
   for (const int format : {kQ4_0, kBF16, kF16, kF32}) {
-    const FastKernels* kernels = selectFastKernels(features, format);
+    const ManyRowKernels* kernels = selectManyRowKernels(features, format, false);
     if (kernels != nullptr && fast.find(kernels->name) == std::string::npos) {
       fast += (fast.empty() ? "" : ", ") + std::string(kernels->name);
     }
@@ -383,11 +383,13 @@ napi_value measure(napi_env env, napi_value* arguments) {
   return Task::start(std::move(task));
 }
 
-/// fastKernels(level, format): the name of the fast kernels for a format, "" where there are none
-napi_value fastKernels(napi_env env, napi_value* arguments) {
-  const FastKernels* fast =
-      selectFastKernels(featuresFor(env, arguments[0]), static_cast<int>(number(env, arguments[1])));
-  return string(env, fast != nullptr ? fast->name : "");
+/// manyRowKernels(level, format, exact): the name of the kernels for steps of many rows, "" where there are none; those
+/// with the bits of docs/numerics.md alone, or all
+napi_value manyRowKernels(napi_env env, napi_value* arguments) {
+  const int format = static_cast<int>(number(env, arguments[1]));
+  const bool exact = number(env, arguments[2]) != 0;
+  const ManyRowKernels* kernels = selectManyRowKernels(featuresFor(env, arguments[0]), format, exact);
+  return string(env, kernels != nullptr ? kernels->name : "");
 }
 
 /// packedBytes(level, format, rows, width): bytes, 0 for a format that is not packed
@@ -416,8 +418,9 @@ Region allocate(size_t bytes) {
 }
 
 /// Lays the weights out one after another, from what addon.ts says of them: kind, format, rows, width, experts each.
-/// `fast` are the features that fast kernels may use; none in reproducible mode.
-void layOutWeights(Held& held, View<double> fields, const CpuFeatures& fast) {
+/// Products of many rows take what these features have; in reproducible mode (`exact`) only kernels with the bits of
+/// docs/numerics.md.
+void layOutWeights(Held& held, View<double> fields, const CpuFeatures& features, bool exact) {
   const MatrixKernels& matrix = *held.program.matrix;
   size_t bytes = 0;
   std::vector<size_t> offsets;
@@ -431,7 +434,7 @@ void layOutWeights(Held& held, View<double> fields, const CpuFeatures& fast) {
     switch (static_cast<int>(f[0])) {
       case matrixKind:
         weight.expertBytes = to64(matrix.packedBytes(weight.format, weight.rows, weight.width));
-        weight.fast = selectFastKernels(fast, weight.format);
+        weight.manyRows = selectManyRowKernels(features, weight.format, exact);
         break;
       case vectorKind:
         weight.expertBytes = to64(weight.width * sizeof(float));
@@ -460,8 +463,8 @@ napi_value openProgram(napi_env env, napi_value* arguments) {
   program.rows = selectRowKernels(features);
   program.threads = teamOf(get("threads"));
   held->tape = words(env, property(env, options, "tape"));
-  layOutWeights(*held, view<double>(env, property(env, options, "weights"), napi_float64_array),
-                get("fast") != 0 ? features : CpuFeatures{});
+  layOutWeights(*held, view<double>(env, property(env, options, "weights"), napi_float64_array), features,
+                get("fast") == 0);
   held->logits = get("logits");
   held->logitsStride = get("logitsStride");
   held->vocabulary = get("vocabulary");
@@ -678,7 +681,7 @@ NAPI_MODULE_INIT() {
     add<namesOf<featureNames>>(env, exports, "features");
     add<namesOf<levelNames>>(env, exports, "levels");
     add<measure>(env, exports, "measure");
-    add<fastKernels>(env, exports, "fastKernels");
+    add<manyRowKernels>(env, exports, "manyRowKernels");
     add<packedBytes>(env, exports, "packedBytes");
     add<openProgram>(env, exports, "open");
     add<programBytes>(env, exports, "bytes");

@@ -40,7 +40,7 @@ CpuFeatures limitCpu(CpuFeatures features, const char* level);
 size_t featureNames(const CpuFeatures& features, const char** names);
 constexpr size_t mostFeatureNames = 16;
 
-/// The highest level whose features are all there, by its name. Tiles are beside that: only fast products use them.
+/// The highest level whose features are all there, by its name. Tiles are beside that: only products of many rows use them.
 const char* levelName(const CpuFeatures& features);
 
 /// The levels that limitCpu can bring these features to, lowest first.

@@ -4,7 +4,7 @@
 #include <immintrin.h>
 
 #include "formats.h"
-#include "matmul-fast.h"
+#include "matmul-many.h"
 #include "matmul.h"
 
 #define TARGET __attribute__((target("avx2,fma,f16c")))
@@ -32,7 +32,7 @@ TARGET static inline float sumOf(Vec::Floats x) {
 }  // namespace
 }  // namespace fused_avx2
 
-const FastKernels fusedAvx2Kernels = {
+const ManyRowKernels fusedAvx2Kernels = {
     .name = "avx2fma",
     .multiplies = fused_avx2::multiplies<fused_avx2::FusedTerms<kF32>, fused_avx2::FusedTerms<kF16>,
                                          fused_avx2::FusedTerms<kBF16>>,

@@ -8,7 +8,7 @@
 #include <immintrin.h>
 
 #include "formats.h"
-#include "matmul-fast.h"
+#include "matmul-many.h"
 #include "matmul.h"
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma,f16c")))
@@ -32,7 +32,7 @@ TARGET static inline float sumOf(Vec::Floats x) { return _mm512_reduce_add_ps(x)
 }  // namespace
 }  // namespace fused_avx512
 
-const FastKernels fusedAvx512Kernels = {
+const ManyRowKernels fusedAvx512Kernels = {
     .name = "avx512fma",
     .multiplies = fused_avx512::multiplies<fused_avx512::FusedTerms<kF32>, fused_avx512::FusedTerms<kF16>>,
     .fromRows = 2,

@@ -26,7 +26,7 @@ static size_t preparedBytes(size_t rows, size_t k) {
   return rows * preparedStride<Terms>(k);
 }
 
-/// As FastKernels::prepareRows: zeros beyond k.
+/// As ManyRowKernels::prepareRows: zeros beyond k.
 template <class Terms>
 TARGET static void prepareRows(int, const uint8_t* a, size_t aStride, size_t k, size_t first, size_t last,
                                uint8_t* prepared) {
@@ -65,7 +65,7 @@ FUSED void addTerms(Vec::Floats (&sums)[W][R], const RowPointers& weight, const 
 
 /// W columns × R rows.
 template <class Terms, int W, int R>
-TARGET static void fusedTile(const FastOutput& to, const RowPointers& weight, const RowPointers& a, size_t row,
+TARGET static void fusedTile(const ManyRowOutput& to, const RowPointers& weight, const RowPointers& a, size_t row,
                              size_t column, size_t k) {
   Vec::Floats sums[W][R];
 #pragma GCC unroll 6
@@ -107,7 +107,7 @@ TARGET static void fusedTile(const FastOutput& to, const RowPointers& weight, co
 
 /// R rows of activations from `row` on × columns [first, last).
 template <class Terms, int R>
-TARGET static void fusedRows(const FastOutput& to, const uint8_t* a, size_t row, const uint8_t* weight, size_t k,
+TARGET static void fusedRows(const ManyRowOutput& to, const uint8_t* a, size_t row, const uint8_t* weight, size_t k,
                              size_t first, size_t last) {
   constexpr int W = Terms::mostColumns;
   const size_t stride = Terms::bytes * k;
@@ -127,7 +127,7 @@ TARGET static void fusedRows(const FastOutput& to, const uint8_t* a, size_t row,
 }
 
 template <class Terms>
-TARGET static void fusedProduct(const FastOutput& to, const uint8_t* a, size_t rows, const uint8_t* weight, size_t k,
+TARGET static void fusedProduct(const ManyRowOutput& to, const uint8_t* a, size_t rows, const uint8_t* weight, size_t k,
                                 size_t first, size_t last) {
   constexpr int most = Terms::mostRows;
   size_t row = 0;
@@ -136,12 +136,12 @@ TARGET static void fusedProduct(const FastOutput& to, const uint8_t* a, size_t r
   if (row < rows) fusedRows<Terms, 1>(to, a, row, weight, k, first, last);
 }
 
-/// As FastKernels::matmulTile.
+/// As ManyRowKernels::matmulTile.
 template <class... Each>
 TARGET static void matmulTile(int format, float* out, size_t outStride, const uint8_t* a, size_t, size_t rows,
                               const uint8_t* weight, size_t, size_t k, const float* bias, const float* residual,
                               size_t residualStride, size_t first, size_t last, uint8_t*) {
-  const FastOutput to{out, outStride, bias, residual, residualStride};
+  const ManyRowOutput to{out, outStride, bias, residual, residualStride};
   ((format == Each::id ? fusedProduct<Each>(to, a, rows, weight, k, first, last) : void()), ...);
 }
 

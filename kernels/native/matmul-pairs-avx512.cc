@@ -8,7 +8,7 @@
 #include <immintrin.h>
 
 #include "formats.h"
-#include "matmul-fast.h"
+#include "matmul-many.h"
 #include "matmul.h"
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,fma,f16c")))
@@ -40,7 +40,7 @@ struct PairTerms {
 }  // namespace
 }  // namespace pairs_avx512
 
-const FastKernels pairsAvx512Kernels = {
+const ManyRowKernels pairsAvx512Kernels = {
     .name = "avx512bf16",
     .multiplies = pairs_avx512::multiplies<pairs_avx512::PairTerms>,
     .fromRows = 2,

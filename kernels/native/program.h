@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "matmul-fast.h"
+#include "matmul-many.h"
 #include "matrix.h"
 
 namespace clavis {
@@ -20,7 +20,7 @@ struct Weight {
   size_t width = 0;
   size_t experts = 1;
   size_t expertBytes = 0;
-  const FastKernels* fast = nullptr;  // for steps of many rows, in fast mode and where there are such
+  const ManyRowKernels* manyRows = nullptr;  // for steps of many rows, where the mode and the machine have such
 };
 
 /// Positions in one page of the cache, as in src/plan/plan.ts.
@@ -76,7 +76,7 @@ struct Program {
   Cache cache;
   Step step;
   uint8_t* arena = nullptr;
-  uint8_t* prepared = nullptr;  // activations of one product as its fast kernels take them, for all threads
+  uint8_t* prepared = nullptr;  // activations of one product as its kernels for many rows take them, for all threads
   uint8_t* scratch = nullptr;
   size_t scratchBytes = 0;  // of one thread; a multiple of 64
 

@@ -88,30 +88,31 @@ size_t columnsOf(const Call& call, size_t rows) {
   return std::max<size_t>(1, groups) * matrix.group;
 }
 
-/// The fast kernels of a product; nullptr where the mode or the machine has none, or rows are too few.
-const FastKernels* fastOf(const Call& call) {
+/// The kernels of a product of many rows; nullptr where the mode or the machine has none, or rows are too few.
+const ManyRowKernels* manyRowsOf(const Call& call) {
   if (call.op() != opMatmul) return nullptr;
-  const FastKernels* fast = call.weight(8).fast;
-  return fast != nullptr && call.rows() >= fast->fromRows ? fast : nullptr;
+  const ManyRowKernels* kernels = call.weight(8).manyRows;
+  return kernels != nullptr && call.rows() >= kernels->fromRows ? kernels : nullptr;
 }
 
 /// Whether its activations are rewritten before they are multiplied.
 bool isPrepared(const Call& call) {
-  const FastKernels* fast = fastOf(call);
-  return fast != nullptr && fast->preparedBytes != nullptr;
+  const ManyRowKernels* kernels = manyRowsOf(call);
+  return kernels != nullptr && kernels->preparedBytes != nullptr;
 }
 
-/// Columns in one chunk of a fast product: as many as its kernels like, unless threads would have too little to share.
-size_t fastColumns(const Call& call, const FastKernels& fast) {
+/// Columns in one chunk of a product of many rows: as many as its kernels like, unless threads would have too little to
+/// share.
+size_t manyRowColumns(const Call& call, const ManyRowKernels& kernels) {
   constexpr size_t least = 64, chunksPerThread = 4;
   const size_t share = divideUp(call.size(9), chunksPerThread * call.program.threads);
-  return std::min(fast.mostColumns, std::max(least, divideUp(share, 32) * 32));
+  return std::min(kernels.mostColumns, std::max(least, divideUp(share, 32) * 32));
 }
 
 /// Columns in one chunk of a product.
 size_t matmulColumns(const Call& call) {
-  const FastKernels* fast = fastOf(call);
-  return fast != nullptr ? fastColumns(call, *fast) : columnsOf(call, call.rows());
+  const ManyRowKernels* kernels = manyRowsOf(call);
+  return kernels != nullptr ? manyRowColumns(call, *kernels) : columnsOf(call, call.rows());
 }
 
 /// Rows that one expert has to multiply, about.
@@ -148,9 +149,9 @@ size_t chunksOf(const Call& call) {
 /// Columns of a product: those of one chunk.
 void matmul(const Call& call, size_t chunk, uint8_t* scratch) {
   const Weight& weight = call.weight(8);
-  const FastKernels* fast = fastOf(call);
+  const ManyRowKernels* manyRows = manyRowsOf(call);
   const size_t n = call.size(9), columns = matmulColumns(call), first = chunk * columns;
-  const auto tile = fast != nullptr ? fast->matmulTile : call.program.matrix->matmulTile;
+  const auto tile = manyRows != nullptr ? manyRows->matmulTile : call.program.matrix->matmulTile;
   const uint8_t* a = isPrepared(call) ? call.program.prepared : call.a(0);
   tile(weight.format, call.outF32(0), call.outStride(), a, call.aStride(), call.rows(), weight.data, n, call.size(10),
        call.vector(11), call.hasB() ? call.bF32(0) : nullptr, call.bStride(), first, std::min(first + columns, n),
@@ -162,7 +163,7 @@ constexpr size_t preparedRows = 16;
 
 void prepare(const Call& call, size_t chunk) {
   const size_t first = chunk * preparedRows;
-  fastOf(call)->prepareRows(call.weight(8).format, call.a(0), call.aStride(), call.size(10), first,
+  manyRowsOf(call)->prepareRows(call.weight(8).format, call.a(0), call.aStride(), call.size(10), first,
                             std::min(first + preparedRows, call.rows()), call.program.prepared);
 }
 
@@ -284,7 +285,7 @@ size_t scratchOf(const Call& call, size_t tokens, size_t positions) {
     case opMatmul: {
       const Weight& weight = call.weight(8);
       return std::max(matrix.scratchBytes(weight.format, call.size(10)),
-                      weight.fast != nullptr ? weight.fast->scratchBytes(weight.format, call.size(10)) : 0);
+                      weight.manyRows != nullptr ? weight.manyRows->scratchBytes(weight.format, call.size(10)) : 0);
     }
     case opExpertMatmul:
       return ExpertScratch(call.aStride(), call.size(9)).rest +
@@ -346,9 +347,9 @@ size_t tapePrepared(const Program& program, size_t tokens) {
   for (size_t i = 0; i < program.calls; i++) {
     const Call call{program, program.tape + i * tapeWords};
     if (call.op() != opMatmul) continue;
-    const FastKernels* fast = call.weight(8).fast;
-    if (fast == nullptr || fast->preparedBytes == nullptr) continue;
-    bytes = std::max(bytes, fast->preparedBytes(tokens, call.size(10)));
+    const ManyRowKernels* kernels = call.weight(8).manyRows;
+    if (kernels == nullptr || kernels->preparedBytes == nullptr) continue;
+    bytes = std::max(bytes, kernels->preparedBytes(tokens, call.size(10)));
   }
   return bytes;
 }

@@ -10,7 +10,7 @@ namespace clavis {
 
 /// A run of one step. Each call is cut into chunks by its shape and level alone; calls of one chunk are run by the
 /// thread that finished the call before, which is most of what lies between two products when one token is generated.
-/// A product whose fast kernels rewrite activations is two phases: rewriting, and multiplying.
+/// A product of many rows whose kernels rewrite activations is two phases: rewriting, and multiplying.
 class TapeRun {
  public:
   explicit TapeRun(const Program& program) : program_(program) {}
@@ -36,7 +36,7 @@ class TapeRun {
 /// `positions` positions. A multiple of 64.
 size_t tapeScratch(const Program& program, size_t tokens, size_t positions);
 
-/// Bytes that the activations of any product take once its fast kernels have rewritten them, for steps of up to `tokens`
+/// Bytes that the activations of any product take once its kernels for many rows have rewritten them, for steps of up to `tokens`
 /// tokens; 0 where none does.
 size_t tapePrepared(const Program& program, size_t tokens);
 

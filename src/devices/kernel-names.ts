@@ -13,8 +13,8 @@ export interface Instructions {
   readonly float: string;
   /** Everything else. */
   readonly rows: string;
-  /** Products of many rows with weights of this type, where the mode lets them differ; else "". */
-  readonly fast?: (type: TensorType) => string;
+  /** Products of many rows with weights of this type, where they have kernels of their own; else "". */
+  readonly manyRows?: (type: TensorType) => string;
 }
 
 /**
@@ -33,7 +33,7 @@ export function kernelNames(plan: Plan, instructions: Instructions): string[] {
 function kernelName(
   { weights, cache }: Plan,
   call: Int32Array,
-  { integer, float, rows, fast }: Instructions,
+  { integer, float, rows, manyRows }: Instructions,
 ) {
   const op = opNames.get(call[common.op])!;
   const weightType = (index: number) => {
@@ -48,7 +48,7 @@ function kernelName(
       const isFloat = weight === "f32" || weight === "f16" || weight === "bf16";
       const name = op === "matmul" ? "matmul" : "expert_matmul";
       const matrix = weights[call[wordOf(op, "weight")]];
-      const many = (op === "matmul" && matrix.kind === "matrix" && fast?.(packedType(matrix.type))) || "";
+      const many = (op === "matmul" && matrix.kind === "matrix" && manyRows?.(packedType(matrix.type))) || "";
       return `${name}_f32_${isFloat ? "f32" : "q8"}_${weight}_${isFloat ? float : integer}${many && `+${many}`}`;
     }
     case "embed":

@@ -20,7 +20,7 @@ import { root } from "../support/shared.ts";
 /** Both ways; the model needs AVX-512 for bf16. */
 const levels: string[] = ["", "amx-model"];
 const { fastKernels } = await nativeDevice({ level: "amx-model" }).describe();
-const hasModel = fastKernels?.includes("amx-model") ?? false;
+const hasModel = fastKernels?.includes("amxbf16-model") ?? false;
 const asked = hasModel ? levels : [""];
 
 const stories = { arch: "llama", type: "q8_0", file: "clavis-stories-q8_0.gguf" };

@@ -21,7 +21,7 @@
 
 #include "../../kernels/native/cpu.h"
 #include "../../kernels/native/formats.h"
-#include "../../kernels/native/matmul-fast.h"
+#include "../../kernels/native/matmul-many.h"
 #include "../../kernels/native/matrix.h"
 
 using namespace clavis;
@@ -62,14 +62,16 @@ CpuFeatures featuresOf(const std::string& level) {
 
 /// The fast kernels of a level and format. Level "amx-unasked" takes the tiles without the system's leave, which Linux
 /// does not give on an emulated processor that lacks XFD.
-const FastKernels* fastKernelsOf(const std::string& level, int format) {
+const ManyRowKernels* fastKernelsOf(const std::string& level, int format) {
 #if defined(CLAVIS_AMX)
-  if (level == "amx-unasked") return detectCpu().amxBf16 && amxKernels.multiplies(format) ? &amxKernels : nullptr;
+  if (level == "amx-unasked") {
+    return detectCpu().amxBf16 && amxBf16Kernels.multiplies(format) ? &amxBf16Kernels : nullptr;
+  }
 #endif
-  return selectFastKernels(featuresOf(level), format);
+  return selectManyRowKernels(featuresOf(level), format, false);
 }
 
-void run(const MatrixKernels& kernels, const FastKernels* fast, const int32_t (&request)[10]) {
+void run(const MatrixKernels& kernels, const ManyRowKernels* fast, const int32_t (&request)[10]) {
   const int format = request[1];
   const size_t rows = request[2], n = request[3], k = request[4], first = request[5], last = request[6];
   const int flags = request[7];
@@ -140,7 +142,7 @@ int main() {
     std::string level(size_t(request[8]), ' ');
     if (!read(level.data(), level.size())) return 1;
     const MatrixKernels& kernels = *selectMatrixKernels(featuresOf(level));
-    const FastKernels* fast = fastKernelsOf(level, request[1]);
+    const ManyRowKernels* fast = fastKernelsOf(level, request[1]);
     if (request[0] == 0 || request[0] == 5) {
       char name[64] = {};
       std::snprintf(name, sizeof name, "%s", request[0] == 0 ? kernels.name : fast != nullptr ? fast->name : "");

@@ -13,7 +13,7 @@ const kernelsOf = async (level?: string) => (await nativeDevice({ level }).descr
 
 /** The native device as it is, and where AMX is not there the model of it, which is slow. */
 const ways: { level?: string; windows: number }[] = [{ windows: 16 }];
-if ((await kernelsOf("amx-model"))?.includes("amx-model")) ways.push({ level: "amx-model", windows: 5 });
+if ((await kernelsOf("amx-model"))?.includes("amxbf16-model")) ways.push({ level: "amx-model", windows: 5 });
 
 const open = async (level: string | undefined, mode: "fast" | "reproducible") =>
   Model.open(await openModelFiles(storiesPath), [nativeDevice({ level })], {

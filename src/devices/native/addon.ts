@@ -10,8 +10,12 @@ export interface Addon {
   levels(): string[];
   /** Writes bytes read and operations done a second by so many threads; takes a few tenths of a second. */
   measure(level: string | undefined, threads: number, result: Float64Array): Promise<void>;
-  /** Instructions of the products that fast mode takes for many rows of a format; "" where it takes the usual ones. */
-  fastKernels(level: string | undefined, format: number): string;
+  /**
+   * Instructions of the products for steps of many rows of a format; "" where the usual ones are taken.
+   *
+   * @param exact  1: those with the bits of docs/numerics.md only; 0: what fast mode takes
+   */
+  manyRowKernels(level: string | undefined, format: number, exact: number): string;
   /** Bytes of a packed matrix; 0 for a format (GGUF type number) that no kernel multiplies with. */
   packedBytes(level: string | undefined, format: number, rows: number, width: number): number;
   /** Makes room; weights are zero until they are set. @throws Error "memory", "threads" */

@@ -98,9 +98,9 @@ export function nativeDevice(options: NativeDeviceOptions = {}): NativeDevice {
       const state = load();
       if ("reason" in state) throw unavailable(state.reason);
       const { matrix, rows } = state.addon.describe(level);
-      const fast = (type: TensorType) =>
-        plan.mode === "fast" ? state.addon.fastKernels(level, tensorTypes[type].id) : "";
-      return kernelNames(plan, { integer: matrix, float: matrix, rows, fast });
+      const exact = plan.mode === "fast" ? 0 : 1;
+      const manyRows = (type: TensorType) => state.addon.manyRowKernels(level, tensorTypes[type].id, exact);
+      return kernelNames(plan, { integer: matrix, float: matrix, rows, manyRows });
     },
 
     async program(plan: Plan, programOptions: ProgramOptions = {}) {

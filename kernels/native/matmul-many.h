@@ -1,4 +1,5 @@
-// Products that round otherwise than docs/numerics.md says: what fast mode takes for steps of many rows.
+// Products for steps of many rows: those that fast mode takes round otherwise than docs/numerics.md says, others have
+// its bits and run in both modes.
 #pragma once
 
 #include <cstddef>
@@ -13,9 +14,9 @@
 
 namespace clavis {
 
-/// The fast products of one level of instructions. Weights are packed as for MatrixKernels, activations are the same
-/// rows; results are within the bounds of docs/numerics.md, "Fast mode", and do not depend on how columns are cut.
-struct FastKernels {
+/// The products of many rows of one level of instructions. Weights are packed as for MatrixKernels, activations are the
+/// same rows; results do not depend on how columns are cut.
+struct ManyRowKernels {
   /// The last part of the names of their kernels, e.g. "amx".
   const char* name;
 
@@ -44,10 +45,13 @@ struct FastKernels {
 
   /// As MatrixKernels::scratchBytes.
   size_t (*scratchBytes)(int format, size_t k);
+
+  /// Whether results have the bits of docs/numerics.md; else they are within its bounds, "Fast mode".
+  bool exact = false;
 };
 
 /// Where outputs go, and what is added to them: as MatrixKernels::matmulTile has it.
-struct FastOutput {
+struct ManyRowOutput {
   float* out;
   size_t outStride;
   const float* bias;
@@ -55,9 +59,11 @@ struct FastOutput {
   size_t residualStride;
 };
 
-/// The quickest fast kernels for a format, where these features have such that are quicker than
+/// The quickest kernels for many rows of a format, where these features have such that are quicker than
 /// selectMatrixKernels(features); else nullptr. Those that use tiles are chosen only where tilesWork().
-const FastKernels* selectFastKernels(const CpuFeatures& features, int format);
+///
+/// exact  only those with the bits of docs/numerics.md
+const ManyRowKernels* selectManyRowKernels(const CpuFeatures& features, int format, bool exact);
 
 /// Whether the system lets this process use the tiles, and a small product comes out right. Asked once; call it before
 /// threads are started, which must find the leave already given.
@@ -65,15 +71,15 @@ bool tilesWork();
 
 #if defined(__x86_64__)
 /// Weights of floats, products fused with their sums; and of BF16, sums of two products (AVX512-BF16).
-extern const FastKernels fusedAvx2Kernels;
-extern const FastKernels fusedAvx512Kernels;
-extern const FastKernels pairsAvx512Kernels;
+extern const ManyRowKernels fusedAvx2Kernels;
+extern const ManyRowKernels fusedAvx512Kernels;
+extern const ManyRowKernels pairsAvx512Kernels;
 #endif
 
 #if defined(CLAVIS_AMX)
-extern const FastKernels amxKernels;
+extern const ManyRowKernels amxBf16Kernels;
 /// The same with the tiles' instructions modelled in C++ (tiles.h), for tests on processors without them.
-extern const FastKernels amxModelKernels;
+extern const ManyRowKernels amxBf16ModelKernels;
 #endif
 
 }  // namespace clavis

@@ -1,4 +1,4 @@
-#include "matmul-fast.h"
+#include "matmul-many.h"
 
 #if defined(__linux__)
 #include <sys/syscall.h>
@@ -25,7 +25,7 @@ bool askForTiles() {
 }
 
 /// Whether a small product comes out right. Static memory: called once (tilesWork).
-bool multipliesRight(const FastKernels& kernels) {
+bool multipliesRight(const ManyRowKernels& kernels) {
   // Two tiles of rows, columns and k, and a part of a third each.
   constexpr size_t rows = 35, n = 37, k = 70;
   alignas(64) static float a[rows * k], out[rows * n];
@@ -56,7 +56,7 @@ bool multipliesRight(const FastKernels& kernels) {
 bool tilesWork() {
   static const bool work = [] {
     const CpuFeatures features = detectCpu();
-    return features.amxBf16 && features.avx512bf16 && askForTiles() && multipliesRight(amxKernels);
+    return features.amxBf16 && features.avx512bf16 && askForTiles() && multipliesRight(amxBf16Kernels);
   }();
   return work;
 }
@@ -67,18 +67,21 @@ bool tilesWork() { return false; }
 
 #endif
 
-const FastKernels* selectFastKernels(const CpuFeatures& features, int format) {
+const ManyRowKernels* selectManyRowKernels(const CpuFeatures& features, int format, bool exact) {
+  const auto suits = [=](const ManyRowKernels& kernels) {
+    return (kernels.exact || !exact) && kernels.multiplies(format);
+  };
 #if defined(CLAVIS_AMX)
-  if (features.amxBf16 && tilesWork() && amxKernels.multiplies(format)) return &amxKernels;
-  if (features.amxModel && amxModelKernels.multiplies(format)) return &amxModelKernels;
+  if (features.amxBf16 && tilesWork() && suits(amxBf16Kernels)) return &amxBf16Kernels;
+  if (features.amxModel && suits(amxBf16ModelKernels)) return &amxBf16ModelKernels;
 #endif
 #if defined(__x86_64__)
-  if (features.avx512bf16 && pairsAvx512Kernels.multiplies(format)) return &pairsAvx512Kernels;
-  if (features.avx512vnni && fusedAvx512Kernels.multiplies(format)) return &fusedAvx512Kernels;
-  if (features.avx2 && fusedAvx2Kernels.multiplies(format)) return &fusedAvx2Kernels;
+  if (features.avx512bf16 && suits(pairsAvx512Kernels)) return &pairsAvx512Kernels;
+  if (features.avx512vnni && suits(fusedAvx512Kernels)) return &fusedAvx512Kernels;
+  if (features.avx2 && suits(fusedAvx2Kernels)) return &fusedAvx2Kernels;
 #endif
   (void)features;
-  (void)format;
+  (void)suits;
   return nullptr;
 }
 

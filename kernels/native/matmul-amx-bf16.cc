@@ -1,6 +1,6 @@
-// Fast products for AMX: a panel of weights, whatever their format, becomes bf16 once, in the order that the tiles
+// Products for fast mode with AMX: a panel of weights, whatever their format, becomes bf16 once, in the order that the tiles
 // multiply it in; activations are rewritten as bf16 once for all panels; then two by two tiles at a time.
-#include "matmul-fast.h"
+#include "matmul-many.h"
 
 #if defined(CLAVIS_AMX)
 
@@ -19,7 +19,7 @@
                         "fma,f16c")))
 
 namespace clavis {
-namespace amx {
+namespace amx_bf16 {
 namespace {
 
 #include "matmul-avx512-vec.h"
@@ -224,7 +224,7 @@ INLINE Floats floatValues(const uint8_t* row, size_t k, size_t at) {
   return _mm512_maskz_loadu_ps(__mmask16(left < 16 ? (1u << left) - 1 : 0xffff), row + 4 * at);
 }
 
-/// As FastKernels::prepareRows. Rows missing in the last sixteen become zeros.
+/// As ManyRowKernels::prepareRows. Rows missing in the last sixteen become zeros.
 TARGET static void prepareRows(int format, const uint8_t* a, size_t aStride, size_t k, size_t first, size_t last,
                                uint8_t* prepared) {
   const size_t tiles = divideUp(k, kTileValues);
@@ -280,7 +280,7 @@ T* atRow(T* base, size_t row, size_t stride) {
 
 /// Takes `count` ≤ 16 sums of each of `rows` rows over to outputs: with bias and residual from the first panel along k,
 /// or to what is there.
-TARGET static void finish(const FastOutput& to, bool begins, size_t row, size_t rows, size_t column, size_t count,
+TARGET static void finish(const ManyRowOutput& to, bool begins, size_t row, size_t rows, size_t column, size_t count,
                           const float* sums) {
   const __mmask16 present = __mmask16((1u << count) - 1);
   for (size_t r = 0; r < rows; ++r) {
@@ -298,12 +298,12 @@ TARGET static void finish(const FastOutput& to, bool begins, size_t row, size_t 
   }
 }
 
-/// As FastKernels::matmulTile.
+/// As ManyRowKernels::matmulTile.
 template <class T>
 TARGET static void matmulTile(int format, float* out, size_t outStride, const uint8_t* a, size_t, size_t rows,
                               const uint8_t* weight, size_t, size_t k, const float* bias, const float* residual,
                               size_t residualStride, size_t first, size_t last, uint8_t* scratch) {
-  const FastOutput to{out, outStride, bias, residual, residualStride};
+  const ManyRowOutput to{out, outStride, bias, residual, residualStride};
   const size_t step = packedBytes(format, kGroup, k), aTiles = divideUp(k, kTileValues);
   const TileForm form;
   alignas(64) float sums[32 * 32];
@@ -349,16 +349,28 @@ size_t scratchBytes(int, size_t k) {
 constexpr size_t kFromRows = 16;
 
 }  // namespace
-}  // namespace amx
+}  // namespace amx_bf16
 
-const FastKernels amxKernels = {
-    "amx",           amx::multiplies,  amx::kFromRows, amx::kColumns, amx::preparedBytes,
-    amx::prepareRows, amx::matmulTile<amx::Tiles>, amx::scratchBytes,
+const ManyRowKernels amxBf16Kernels = {
+    .name = "amxbf16",
+    .multiplies = amx_bf16::multiplies,
+    .fromRows = amx_bf16::kFromRows,
+    .mostColumns = amx_bf16::kColumns,
+    .preparedBytes = amx_bf16::preparedBytes,
+    .prepareRows = amx_bf16::prepareRows,
+    .matmulTile = amx_bf16::matmulTile<amx_bf16::Tiles>,
+    .scratchBytes = amx_bf16::scratchBytes,
 };
 
-const FastKernels amxModelKernels = {
-    "amx-model",     amx::multiplies,  amx::kFromRows, amx::kColumns, amx::preparedBytes,
-    amx::prepareRows, amx::matmulTile<amx::ModelTiles>, amx::scratchBytes,
+const ManyRowKernels amxBf16ModelKernels = {
+    .name = "amxbf16-model",
+    .multiplies = amx_bf16::multiplies,
+    .fromRows = amx_bf16::kFromRows,
+    .mostColumns = amx_bf16::kColumns,
+    .preparedBytes = amx_bf16::preparedBytes,
+    .prepareRows = amx_bf16::prepareRows,
+    .matmulTile = amx_bf16::matmulTile<amx_bf16::ModelTiles>,
+    .scratchBytes = amx_bf16::scratchBytes,
 };
 
 }  // namespace clavis
