@@ -122,12 +122,13 @@ struct Named {
 constexpr Named kFormats[] = {
     {"Q4_0", kQ4_0}, {"Q8_0", kQ8_0}, {"Q4_K", kQ4_K},     {"Q6_K", kQ6_K},     {"Q5_K", kQ5_K},   {"Q4_1", kQ4_1},
     {"Q5_0", kQ5_0}, {"Q5_1", kQ5_1}, {"Q2_K", kQ2_K},     {"Q3_K", kQ3_K},     {"IQ4_NL", kIQ4_NL}, {"IQ4_XS", kIQ4_XS},
-    {"TQ2_0", kTQ2_0}, {"MXFP4", kMXFP4}, {"F16", kF16}, {"BF16", kBF16}, {"F32", kF32},
+    {"TQ2_0", kTQ2_0}, {"MXFP4", kMXFP4}, {"IQ2_XXS", kIQ2_XXS}, {"IQ2_XS", kIQ2_XS}, {"IQ2_S", kIQ2_S},
+    {"IQ3_XXS", kIQ3_XXS}, {"IQ3_S", kIQ3_S}, {"F16", kF16}, {"BF16", kBF16}, {"F32", kF32},
 };
 
 size_t rowBytesOf(int format, size_t k) {
   const BlockFormat* blocks = blockFormat(format);
-  return blocks ? k / blocks->values * blocks->bytes : k * floatBytes(format);
+  return blocks ? k / blocks->values * fileBlockBytes(format) : k * floatBytes(format);
 }
 
 std::vector<std::string> list(const char* text) {

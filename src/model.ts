@@ -388,6 +388,7 @@ async function planFor(
       pagesPerSequence,
     },
     packedType: device.packedType,
+    packedRowBytes: device.packedRowBytes,
   });
   return { plan, context };
 }

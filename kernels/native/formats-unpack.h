@@ -234,6 +234,34 @@ struct FormIQ4_XS : PlainForm {
   }
 };
 
+/// Codes of 8 bits as they are kept.
+INLINE Codes bytes(const uint8_t* codes, int i) {
+  const Codes x = line(codes, i);
+  return Vec::signedBytes ? x : Vec::flipBytes(x, 0x80);
+}
+
+struct FormCodes32 : PlainForm {
+  static constexpr int id = kCodes32, bits = 8, offsetBits = Vec::signedBytes ? -1 : 7;
+  INLINE Codes unit(const uint8_t* codes, int j, int u) { return bytes(codes, 8 * j + u); }
+  /// The scale of 32 values goes into their d, exactly: an f16 times five bits.
+  INLINE void scales(const uint8_t* s, size_t row, int j, Scales& out) {
+    const Codes scale = byteOf(line(s + 64 + 4 * row, j >> 2), j & 3);
+    out.d = Vec::mul(Vec::loadFloats(s + 4 * row), Vec::toFloat(scale));
+  }
+};
+
+struct FormCodes16 : PlainForm {
+  static constexpr int id = kCodes16, bits = 8, offsetBits = Vec::signedBytes ? -1 : 7;
+  static constexpr bool scaled = true, halves = true;
+  INLINE Codes unit(const uint8_t* codes, int j, int u) { return bytes(codes, 8 * j + u); }
+  INLINE void scales(const uint8_t* s, size_t row, int j, Scales& out) {
+    out.d = Vec::loadFloats(s + 4 * row);
+    const Codes four = line(s + 64 + 4 * row, j >> 1);
+    out.scale[0] = byteOf(four, 2 * (j & 1));
+    out.scale[1] = byteOf(four, 2 * (j & 1) + 1);
+  }
+};
+
 struct FormTQ2_0 : PlainForm {
   static constexpr int id = kTQ2_0, period = 4, bits = 2, offsetBits = 0;
   INLINE Codes unit(const uint8_t* codes, int j, int u) { return crumbs(codes, j, u); }

@@ -7,7 +7,7 @@
 
 namespace clavis {
 
-/// GGUF's numbers of tensor types.
+/// GGUF's numbers of tensor types, and ours (from 256 on) of forms that no file has.
 enum Format : int {
   kF32 = 0,
   kF16 = 1,
@@ -21,11 +21,18 @@ enum Format : int {
   kQ4_K = 12,
   kQ5_K = 13,
   kQ6_K = 14,
+  kIQ2_XXS = 16,
+  kIQ2_XS = 17,
+  kIQ3_XXS = 18,
   kIQ4_NL = 20,
+  kIQ3_S = 21,
+  kIQ2_S = 22,
   kIQ4_XS = 23,
   kBF16 = 30,
   kTQ2_0 = 35,
   kMXFP4 = 39,
+  kCodes32 = 256,  // codes of 8 bits, an f32 scale and 8-bit scales of 32 values each
+  kCodes16 = 257,  // the same with scales of 16 values each
 };
 
 /// Rows that lie interleaved: as many as a 512-bit register has 32-bit lanes.
@@ -81,15 +88,39 @@ constexpr BlockFormat kBlockFormats[] = {
     {kIQ4_XS, 256, 136, 1, 3, {{8, 4, 32}, {0, 2, 1}, {2, 2, 1}, {4, 4, 1}}},
     {kTQ2_0, 256, 66, 1, 1, {{0, 4, 16}, {64, 2, 1}}},
     {kMXFP4, 32, 17, 1, 1, {{1, 4, 4}, {0, 1, 1}}},
+    // As pack.cc writes them: d, scales, codes.
+    {kCodes32, 256, 268, 1, 2, {{12, 4, 64}, {0, 4, 1}, {4, 4, 2}}},
+    {kCodes16, 256, 276, 1, 2, {{20, 4, 64}, {0, 4, 1}, {4, 4, 4}}},
 };
 
-/// The block format with this number; nullptr for all others.
+/// Bytes of a block of the types with tables (grids.h) in the file; 0 for all others.
+constexpr size_t gridBlockBytes(int id) {
+  switch (id) {
+    case kIQ2_XXS: return 66;
+    case kIQ2_XS: return 74;
+    case kIQ2_S: return 82;
+    case kIQ3_XXS: return 98;
+    case kIQ3_S: return 110;
+    default: return 0;
+  }
+}
+
+/// The form in which a format is kept and computed with: types with tables as their codes, all others as they are.
+constexpr int formOf(int id) {
+  if (gridBlockBytes(id) == 0) return id;
+  return id == kIQ2_XS || id == kIQ2_S ? kCodes16 : kCodes32;
+}
+
+/// The block format of a format's form; nullptr for all that have none.
 constexpr const BlockFormat* blockFormat(int id) {
   for (const BlockFormat& format : kBlockFormats) {
-    if (format.id == id) return &format;
+    if (format.id == formOf(id)) return &format;
   }
   return nullptr;
 }
+
+/// Bytes of a block in the file, of a format that has a block format.
+constexpr size_t fileBlockBytes(int id) { return gridBlockBytes(id) ? gridBlockBytes(id) : blockFormat(id)->bytes; }
 
 constexpr bool everyByteOnce() {
   for (const BlockFormat& format : kBlockFormats) {

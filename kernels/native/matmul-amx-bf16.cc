@@ -182,7 +182,7 @@ TARGET static void turnGroup(const uint8_t* group, size_t k, size_t from, size_t
 
 /// Sixteen rows' values [from, to) as tiles; whole tiles are written.
 TARGET static void makePanel(int format, const uint8_t* group, size_t k, size_t from, size_t to, uint8_t* tiles) {
-  switch (format) {
+  switch (formOf(format)) {
     case kF16: return turnGroup<FormF16>(group, k, from, to, tiles);
     case kBF16: return turnGroup<FormBF16>(group, k, from, to, tiles);
     case kQ4_0: return unpackGroup<FormQ4_0>(group, k, from, to, tiles);
@@ -199,6 +199,8 @@ TARGET static void makePanel(int format, const uint8_t* group, size_t k, size_t 
     case kIQ4_XS: return unpackGroup<FormIQ4_XS>(group, k, from, to, tiles);
     case kTQ2_0: return unpackGroup<FormTQ2_0>(group, k, from, to, tiles);
     case kMXFP4: return unpackGroup<FormMXFP4>(group, k, from, to, tiles);
+    case kCodes32: return unpackGroup<FormCodes32>(group, k, from, to, tiles);
+    case kCodes16: return unpackGroup<FormCodes16>(group, k, from, to, tiles);
   }
 }
 

@@ -519,7 +519,7 @@ TARGET static void matmulTile(int format, float* out, size_t outStride, const ui
                               const uint8_t* weight, size_t n, size_t k, const float* bias, const float* residual,
                               size_t residualStride, size_t first, size_t last, uint8_t*) {
   const Tile tile{{out, outStride, bias, residual, residualStride}, a, aStride, weight, n, k, first, last};
-  switch (format) {
+  switch (formOf(format)) {
     case kF32: return runFloatTile<FormF32>(tile, rows);
     case kF16: return runFloatTile<FormF16>(tile, rows);
     case kBF16: return runFloatTile<FormBF16>(tile, rows);
@@ -537,6 +537,8 @@ TARGET static void matmulTile(int format, float* out, size_t outStride, const ui
     case kIQ4_XS: return runTile<FormIQ4_XS>(tile, rows);
     case kTQ2_0: return runTile<FormTQ2_0>(tile, rows);
     case kMXFP4: return runTile<FormMXFP4>(tile, rows);
+    case kCodes32: return runTile<FormCodes32>(tile, rows);
+    case kCodes16: return runTile<FormCodes16>(tile, rows);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "formats.h"
+#include "grids.h"
 
 namespace clavis {
 namespace {
@@ -35,17 +36,37 @@ void interleave(const uint8_t* source, size_t stride, size_t rows, size_t count,
   }
 }
 
-/// Packs `rows` ≤ 16 rows of a block format.
-void packGroup(const BlockFormat& format, const uint8_t* source, uint8_t* target, size_t rows, size_t width) {
-  const size_t blocks = width / format.values;
-  const size_t stride = blocks * format.bytes;
+/// Writes a block of a type with a table as one of its form.
+void writeCodes(int format, const BlockFormat& form, const uint8_t* source, uint8_t* target) {
+  GridBlock block;
+  readGridBlock(format, source, block);
+  const size_t scales = form.bytes - sizeof block.d - sizeof block.codes;
+  std::memcpy(target, &block.d, sizeof block.d);
+  std::memcpy(target + sizeof block.d, block.scales, scales);
+  std::memcpy(target + sizeof block.d + scales, block.codes, sizeof block.codes);
+}
+
+/// Packs `rows` ≤ 16 rows of a format that has blocks.
+void packGroup(int format, const uint8_t* source, uint8_t* target, size_t rows, size_t width) {
+  const BlockFormat& form = *blockFormat(format);
+  const bool isGrid = gridBlockBytes(format) != 0;
+  const size_t blocks = width / form.values;
+  const size_t fileBytes = fileBlockBytes(format);
+  uint8_t written[kGroup * sizeof(GridBlock)];
   uint8_t* codes = target;
-  uint8_t* scales = target + blocks * format.codeBytes();
-  for (size_t block = 0; block < blocks; ++block, source += format.bytes) {
-    for (int i = 0; i < format.codePlanes + format.scalePlanes; ++i) {
-      const Plane& plane = format.planes[i];
-      uint8_t*& to = i < format.codePlanes ? codes : scales;
-      const uint8_t* from = source + plane.at;
+  uint8_t* scales = target + blocks * form.codeBytes();
+  for (size_t block = 0; block < blocks; ++block, source += fileBytes) {
+    const uint8_t* first = source;
+    size_t stride = blocks * fileBytes;
+    if (isGrid) {
+      for (size_t row = 0; row < rows; ++row) writeCodes(format, form, source + row * stride, written + row * form.bytes);
+      first = written;
+      stride = form.bytes;
+    }
+    for (int i = 0; i < form.codePlanes + form.scalePlanes; ++i) {
+      const Plane& plane = form.planes[i];
+      uint8_t*& to = i < form.codePlanes ? codes : scales;
+      const uint8_t* from = first + plane.at;
       if (plane.fifths) {
         interleave<uint32_t, true>(from, stride, rows, plane.count, to);
       } else if (plane.unit == 4) {
@@ -58,7 +79,7 @@ void packGroup(const BlockFormat& format, const uint8_t* source, uint8_t* target
       to += size_t{plane.unit} * plane.count * kGroup;
     }
   }
-  std::memset(scales, 0, target + groupBytes(format, width) - scales);
+  std::memset(scales, 0, target + groupBytes(form, width) - scales);
 }
 
 }  // namespace
@@ -73,11 +94,11 @@ size_t packedBytes(int format, size_t rows, size_t width) {
 void packRows(int format, const uint8_t* source, uint8_t* target, size_t rows, size_t width) {
   const size_t step = packedBytes(format, kGroup, width);
   const BlockFormat* blocks = blockFormat(format);
-  const size_t rowBytes = blocks ? width / blocks->values * blocks->bytes : width * floatBytes(format);
+  const size_t rowBytes = blocks ? width / blocks->values * fileBlockBytes(format) : width * floatBytes(format);
   for (size_t row = 0; row < rows; row += kGroup, source += kGroup * rowBytes, target += step) {
     const size_t present = rows - row < kGroup ? rows - row : kGroup;
     if (blocks) {
-      packGroup(*blocks, source, target, present, width);
+      packGroup(format, source, target, present, width);
     } else {
       std::memcpy(target, source, present * rowBytes);
       std::memset(target + present * rowBytes, 0, step - present * rowBytes);

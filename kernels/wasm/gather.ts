@@ -1,9 +1,9 @@
 // One row of a packed matrix, read back to f32. (AssemblyScript)
 import { codeBits, codeOffset, codesAt } from "./formats/codes";
-import { hasMinima, minimumOf, minimumPair, scaleGroup, scaleOf, scalePair } from "./formats/scales";
+import { hasMinima, minimumOf, minimumPair, partScale, scaleGroup, scaleOf, scalePair } from "./formats/scales";
 import {
-  BF16, blockValues, bodiesAt, bodyBytes, F16, F32, headBytes, IQ4_NL, IQ4_XS, MXFP4, numberOf, Q2_K, Q3_K, Q4_0,
-  Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, stripBytes, TQ2_0,
+  BF16, blockValues, bodiesAt, bodyBytes, Codes16, Codes32, F16, F32, headBytes, IQ4_NL, IQ4_XS, MXFP4, numberOf, Q2_K,
+  Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, stripBytes, TQ2_0,
 } from "./formats/shape";
 import { weightAt, weightBytes } from "./matmul-float";
 
@@ -31,6 +31,8 @@ export function gatherRow(format: i32, weight: usize, n: i32, width: i32, row: i
   else if (format == numberOf<IQ4_XS>()) gatherBlocks<IQ4_XS>(weight, width, row, out);
   else if (format == numberOf<TQ2_0>()) gatherBlocks<TQ2_0>(weight, width, row, out);
   else if (format == numberOf<MXFP4>()) gatherBlocks<MXFP4>(weight, width, row, out);
+  else if (format == numberOf<Codes32>()) gatherBlocks<Codes32>(weight, width, row, out);
+  else if (format == numberOf<Codes16>()) gatherBlocks<Codes16>(weight, width, row, out);
 }
 
 function gatherFloats<F>(weight: usize, width: i32, row: i32, out: usize): void {
@@ -45,7 +47,7 @@ function gatherBlocks<F>(weight: usize, width: i32, row: i32, out: usize): void 
   const blocks = width / blockValues<F>();
   const lane = i8x16.splat(<i8>((row & 3) << 2)); // the byte where this row's word begins
   for (let b = 0; b < blocks; b++) {
-    const d = ofRow(scaleOf<F>(head), lane);
+    const d = scaleOf<F>(head);
     const dmin = hasMinima<F>() ? ofRow(minimumOf<F>(head), lane) : d;
     if (blockValues<F>() == 32) {
       gatherPart<F>(head, body, 0, 0, lane, d, dmin, out);
@@ -76,6 +78,7 @@ function ofRow(v: v128, lane: v128): v128 {
 @inline
 function gatherPart<F>(head: usize, body: usize, n: usize, j: i32, lane: v128, d: v128, dmin: v128, out: usize,
 ): void {
+  d = ofRow(partScale<F>(d, body, n, j), lane);
   const scales = scaleGroup<F>() ? ofRow(scalePair<F>(head, body, n, j), lane) : d;
   const minima = hasMinima<F>() ? ofRow(minimumPair<F>(body, n, j), lane) : d;
   const low0 = hasMinima<F>() ? lowOf(dmin, i32x4.shr_s(i32x4.shl(minima, 16), 16)) : d;

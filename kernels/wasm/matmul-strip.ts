@@ -7,7 +7,7 @@
 // Loops that must run once are do … while: V8 moves work out of a loop only where the loop cannot be skipped.
 import { codeBits, codeOffset, codesAt } from "./formats/codes";
 import { q8Block, q8Codes, q8Sums } from "./formats/q8-row";
-import { hasMinima, minimumOf, minimumPair, scaleGroup, scaleOf, scalePair } from "./formats/scales";
+import { hasMinima, minimumOf, minimumPair, partScale, scaleGroup, scaleOf, scalePair } from "./formats/scales";
 import { blockValues, bodiesAt, bodyBytes, headBytes } from "./formats/shape";
 
 /** Activation rows that share one unpacking; their q8 rows should stay in the second-level cache. */
@@ -124,6 +124,7 @@ function whole<F>(): bool {
 function partOfOne<F>(
   sums: usize, a: usize, d: v128, dmin: v128, head: usize, body: usize, n: usize, j: i32,
 ): void {
+  d = partScale<F>(d, body, n, j);
   const scales = scaleGroup<F>() ? scalePair<F>(head, body, n, j) : d;
   const minima = hasMinima<F>() ? minimumPair<F>(body, n, j) : d;
   const first = firstScale<F>(scales);
@@ -149,6 +150,7 @@ function partOfMany<F>(
   sums: usize, end: usize, a: usize, aStride: usize, d: v128, dmin: v128, head: usize, body: usize, n: usize,
   j: i32,
 ): void {
+  d = partScale<F>(d, body, n, j);
   const scales = scaleGroup<F>() ? scalePair<F>(head, body, n, j) : d;
   const minima = hasMinima<F>() ? minimumPair<F>(body, n, j) : d;
   const first = firstScale<F>(scales);

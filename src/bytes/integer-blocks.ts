@@ -3,7 +3,7 @@ import { f16At, f32ToF16 } from "./float.ts";
 import { Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./layouts/blocks32.ts";
 import { fp4Values, iq4Values } from "./layouts/codebooks.ts";
 import { MXFP4, mxfp4Scale } from "./layouts/fp4.ts";
-import { IQ4_NL, IQ4_XS, iq4xsScale } from "./layouts/iq.ts";
+import { type GridType, gridTypes, IQ4_NL, IQ4_XS, iq4xsScale } from "./layouts/iq.ts";
 import { Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, q3kScale, q4kMin, q4kScale } from "./layouts/k-quants.ts";
 import { TQ2_0 } from "./layouts/ternary.ts";
 import { rowBytes, type TensorType, tensorTypes } from "./types.ts";
@@ -86,6 +86,22 @@ function tabled(bytes: Uint8Array, q: number, codes: Int8Array, to: number, tabl
 function addFifths(bytes: Uint8Array, high: number, codes: Int8Array, to: number): void {
   for (let j = 0; j < 32; j++) codes[to + j] += ((bytes[high + (j >> 3)] >> (j & 7)) & 1) << 4;
 }
+
+/**
+ * A type with a table of codes. A scale for 32 values goes into their d, which stays exact (an f16 times five bits)
+ * and saves a multiplication; scales for 16 stay whole numbers.
+ */
+const gridDecoder =
+  ({ layout, factor, scaleValues, scale, codes }: GridType): IntegerDecoder =>
+  (bytes, at, out, to) => {
+    const d = f16At(bytes, at + layout.at.d) * factor;
+    codes(bytes, at, out.codes, to);
+    if (scaleValues === 16) fillScales(out, to, layout.values, 1, d);
+    for (let index = 0; index < layout.values / scaleValues; index++) {
+      if (scaleValues === 16) out.scales[to / 16 + index] = scale(bytes, at, index);
+      else fillScales(out, to + 32 * index, 32, 1, d * scale(bytes, at, index));
+    }
+  };
 
 const decoders: Partial<Record<TensorType, IntegerDecoder>> = {
   Q8_0(bytes, at, out, to) {
@@ -205,6 +221,12 @@ const decoders: Partial<Record<TensorType, IntegerDecoder>> = {
     }
     fillScales(out, to, 256, 1, f16At(bytes, at + TQ2_0.at.d));
   },
+
+  IQ2_XXS: gridDecoder(gridTypes.IQ2_XXS),
+  IQ2_XS: gridDecoder(gridTypes.IQ2_XS),
+  IQ2_S: gridDecoder(gridTypes.IQ2_S),
+  IQ3_XXS: gridDecoder(gridTypes.IQ3_XXS),
+  IQ3_S: gridDecoder(gridTypes.IQ3_S),
 
   MXFP4(bytes, at, out, to) {
     tabled(bytes, at + MXFP4.at.q, out.codes, to, fp4Values);

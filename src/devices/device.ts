@@ -76,8 +76,10 @@ export interface Device {
   describe(): Promise<DeviceDescription>;
   /** Measures what limits it, in a few tenths of a second; absent where that is not known how to. */
   measure?(): Promise<DeviceMeasurement>;
-  /** How it keeps a matrix of this type: the type itself where it computes in packed form, else what it expands to. */
+  /** What it computes a matrix of this type as: the type itself, or what its values are rounded to. */
   packedType(type: TensorType): TensorType;
+  /** Bytes of a row of a matrix of this type as the device keeps it, `width` values. */
+  packedRowBytes(type: TensorType, width: number): number;
   /** The kernel's name for each call of the tape, in order, for `clavis explain`. */
   kernelNames(plan: Plan): readonly string[];
   /** Reads and packs the plan's weights, and makes room for arena and cache. */
@@ -85,8 +87,8 @@ export interface Device {
 }
 
 /**
- * How every CPU device keeps a matrix: float types and types with an integer view as they are, all
- * others (IQ1 to IQ3, TQ1_0, NVFP4) expanded to Q8_0.
+ * What every CPU device computes a matrix as: float types and types with an integer view as they are, all
+ * others (IQ1_S, IQ1_M, TQ1_0, NVFP4) expanded to Q8_0.
  */
 export function packedType(type: TensorType): TensorType {
   return isIntegerType(type) || type === "F32" || type === "F16" || type === "BF16" ? type : "Q8_0";

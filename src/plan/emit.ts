@@ -1,5 +1,5 @@
 import type { Tensor } from "../bytes/gguf.ts";
-import { rowBytes, type TensorType } from "../bytes/types.ts";
+import type { TensorType } from "../bytes/types.ts";
 import type { MatrixRef, Rotary } from "../graph/graph.ts";
 import type { Layout } from "./memory.ts";
 import type { Weight } from "./plan.ts";
@@ -31,7 +31,7 @@ export interface Emitted {
 export function emit(
   { steps, logits }: Steps,
   { places, arenaBytes }: Layout,
-  packedType: (type: TensorType) => TensorType,
+  packedRowBytes: (type: TensorType, width: number) => number,
 ): Emitted {
   const weights = new WeightTable();
   const tape = new Int32Array(steps.length * tapeWords);
@@ -145,7 +145,7 @@ export function emit(
         break;
     }
     notes.push(note(step));
-    readsBytes.push(weightBytes(step, packedType));
+    readsBytes.push(weightBytes(step, packedRowBytes));
   });
   const place = places.get(logits.buffer)!;
   return {
@@ -160,9 +160,8 @@ export function emit(
 }
 
 /** Bytes of matrices that a step reads for one token. */
-function weightBytes(step: Step, packedType: (type: TensorType) => TensorType): number {
-  const bytes = ({ tensor, width }: MatrixRef, rows: number) =>
-    rowBytes(packedType(tensor.type), width) * rows;
+function weightBytes(step: Step, packedRowBytes: (type: TensorType, width: number) => number): number {
+  const bytes = ({ tensor, width }: MatrixRef, rows: number) => packedRowBytes(tensor.type, width) * rows;
   switch (step.op) {
     case "embed":
     case "addPosition":

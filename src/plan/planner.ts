@@ -16,8 +16,10 @@ export interface PlanOptions {
   readonly kvType: KvType;
   /** Pages of the cache, shared by all sequences. */
   readonly pages: number;
-  /** How the device keeps a matrix of a type: decides the form of its activations. */
+  /** What the device computes a matrix of a type as: decides the form of its activations. */
   readonly packedType: (type: TensorType) => TensorType;
+  /** Bytes of a row of a matrix as the device keeps it. */
+  readonly packedRowBytes: (type: TensorType, width: number) => number;
 }
 
 /** Turns the graph of a step into a tape. */
@@ -32,7 +34,7 @@ export function makePlan(graph: Graph, options: PlanOptions): Plan {
     pages: options.pages,
   };
   return {
-    ...emit(program, layout, options.packedType),
+    ...emit(program, layout, options.packedRowBytes),
     cache,
     limits: options.limits,
     mode: options.mode,

@@ -29,10 +29,10 @@ const exactValue = ({ d, scales, codes, dmin, mins }: IntegerRow, i: number) =>
   d[i >> 5] * scales[i >> 4] * codes[i] - dmin[i >> 5] * mins[i >> 4];
 
 describe("integer blocks", () => {
-  test("are the fourteen types of the numerics contract", () => {
+  test("are the nineteen types of the numerics contract", () => {
     expect(integerTypes.toSorted()).toEqual(
       // biome-ignore format: one line reads better
-      ["IQ4_NL", "IQ4_XS", "MXFP4", "Q2_K", "Q3_K", "Q4_0", "Q4_1", "Q4_K", "Q5_0", "Q5_1", "Q5_K", "Q6_K", "Q8_0", "TQ2_0"],
+      ["IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ3_S", "IQ3_XXS", "IQ4_NL", "IQ4_XS", "MXFP4", "Q2_K", "Q3_K", "Q4_0", "Q4_1", "Q4_K", "Q5_0", "Q5_1", "Q5_K", "Q6_K", "Q8_0", "TQ2_0"],
     );
   });
 
@@ -66,6 +66,27 @@ describe("integer blocks", () => {
 });
 
 const vectors = "conformance/gguf-quant-vectors";
+describeShared(vectors, "types with tables: the reference vectors, from whole numbers", () => {
+  const types = ["IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S"] as const;
+  test.each(types)("%s", (type) => {
+    const blocks = new Uint8Array(readFileSync(sharedPath(`${vectors}/${type}.blocks.bin`)));
+    const bytes = new Uint8Array(readFileSync(sharedPath(`${vectors}/${type}.dequant.f32.bin`)));
+    const expected = new Float32Array(bytes.buffer);
+    const row = newIntegerRow(expected.length);
+    decodeIntegers(type, blocks, 0, expected.length, row);
+    // d and the scales are exact, so a product in doubles is, and f32 holds it.
+    expect(Float32Array.from(expected, (_, i) => exactValue(row, i))).toEqual(expected);
+    // The sum of a block's 32 products with the largest activations is exact as f32.
+    for (let block = 0; block < expected.length / 32; block++) {
+      let most = 0;
+      for (let i = 32 * block; i < 32 * block + 32; i++) {
+        most += Math.abs(row.scales[i >> 4] * row.codes[i]) * 127;
+      }
+      expect(most).toBeLessThan(2 ** 24);
+    }
+  });
+});
+
 describeShared(vectors, "quantizeQ8_0: the reference quantiser's bytes", () => {
   test("for its input", () => {
     const input = readFileSync(sharedPath(`${vectors}/input.f32.bin`));

@@ -41,6 +41,7 @@ class Crowd {
         ...{ mode: "reproducible", kvType: "f16", pages: sequences * pagesPerSequence },
         limits: { tokens: 128, wanted: 128, sequences, pagesPerSequence },
         packedType: device.packedType,
+        packedRowBytes: device.packedRowBytes,
       });
       return new Crowd(await device.program(plan), plan.vocabulary);
     } finally {

@@ -22,6 +22,7 @@ async function programOf(source: ByteSource, options: ProgramOptions = {}, betwe
   const plan = makePlan(graph, {
     ...{ mode: "reproducible", kvType: "f16", pages: 1, limits },
     packedType: device.packedType,
+    packedRowBytes: device.packedRowBytes,
   });
   await between?.();
   return device.program(plan, options);

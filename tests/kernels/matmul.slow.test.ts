@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { bf16ToF32, f16ToF32 } from "../../src/bytes/float.ts";
 import { decodeIntegers, newIntegerRow } from "../../src/bytes/integer-blocks.ts";
 import { rowBytes, type TensorType, tensorTypes } from "../../src/bytes/types.ts";
+import { formOf, toForm } from "../../src/devices/wasm/forms.ts";
 import { q8RowBytes } from "../../src/plan/tape.ts";
 import { random } from "../support/random.ts";
 import { type Build, type Kernels, loadKernels } from "./matmul-module.ts";
@@ -21,6 +22,11 @@ const integerTypes = [
   "Q4_K",
   "Q5_K",
   "Q6_K",
+  "IQ2_XXS",
+  "IQ2_XS",
+  "IQ2_S",
+  "IQ3_XXS",
+  "IQ3_S",
   "IQ4_NL",
   "IQ4_XS",
   "TQ2_0",
@@ -206,7 +212,7 @@ const asBytes = (values: Float32Array): Uint8Array =>
 /** [rows · n] as the kernels compute it. */
 function matmul({ build, type, n, k, weight, x, bias, residual, chunk = (n + 3) & ~3 }: Run): Float32Array {
   const kernels = builds[build] as Kernels;
-  const format = tensorTypes[type].id;
+  const { format } = formOf(type);
   const place = memoryOf(kernels);
   const packed = packInto(kernels, place, type, weight, n, k);
   const aStride = isFloat(type) ? Math.ceil((k * 4) / 64) * 64 : q8RowBytes(k);
@@ -250,8 +256,9 @@ function packInto(
   n: number,
   k: number,
 ): number {
-  const format = tensorTypes[type].id;
-  const source = place(weight.length, weight);
+  const { format } = formOf(type);
+  const rows = toForm(type, weight);
+  const source = place(rows.length, rows);
   const size = kernels.packedBytes(format, n, k);
   const packed = place(size);
   kernels.packRows(format, source, packed, n, k);
@@ -372,7 +379,7 @@ describe.each(["relaxed", "simd"] as const)("%s", (build) => {
         const out = place(k * 4);
         const step = rowBytes(type, k);
         for (let r = 0; r < n; r++) {
-          kernels.gatherRow(tensorTypes[type].id, packed, n, k, r, out);
+          kernels.gatherRow(formOf(type).format, packed, n, k, r, out);
           const got = new Float32Array(kernels.memory.buffer, out, k);
           expectBits(got, rowValues(type, weight.subarray(r * step, (r + 1) * step), k), k);
         }

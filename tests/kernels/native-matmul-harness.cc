@@ -87,7 +87,7 @@ void run(const MatrixKernels& kernels, const ManyRowKernels* fast, const int32_t
     return;
   }
 
-  const size_t rowBytes = blocks ? k / blocks->values * blocks->bytes : k * floatBytes(format);
+  const size_t rowBytes = blocks ? k / blocks->values * fileBlockBytes(format) : k * floatBytes(format);
   Bytes packed(kernels.packedBytes(format, n, k));
   {
     const auto source = input(n * rowBytes);

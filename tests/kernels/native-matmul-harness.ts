@@ -22,6 +22,7 @@ export interface Toolchain {
 const sources = [
   "kernels/native/cpu.cc",
   "kernels/native/pack.cc",
+  "kernels/native/grids.cc",
   "kernels/native/matmul.cc",
   "kernels/native/matmul-portable.cc",
   "kernels/native/matmul-ssse3.cc",
@@ -153,6 +154,7 @@ function changedMs(source: string): number {
     "matrix.h",
     "cpu.h",
     "pack.h",
+    "grids.h",
     "matmul-avx512-vec.h",
     "matmul-many.h",
     "matmul-fused.h",

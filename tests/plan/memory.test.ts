@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { openGguf } from "../../src/bytes/gguf.ts";
 import { openFile } from "../../src/bytes/node-file.ts";
-import { packedType } from "../../src/devices/device.ts";
 import { reference } from "../../src/devices/reference/device.ts";
 import { buildGraph } from "../../src/models/architecture.ts";
 import { architectures } from "../../src/models/index.ts";
@@ -46,10 +45,12 @@ describe("memory layout: reuse changes no bit of the logits, with every row of t
   test.each(models)("$arch $type", async (model) => {
     const source = await openFile(await syntheticFile(model));
     const gguf = await openGguf(source);
-    const options = { mode: "reproducible", kvType: "f16", pages: 1, limits, packedType } as const;
+    const { packedType, packedRowBytes } = reference;
+    const shape = { mode: "reproducible", kvType: "f16", pages: 1, limits } as const;
+    const options = { ...shape, packedType, packedRowBytes };
     const plan = makePlan(await buildGraph(gguf, architectures), options);
     const steps = planSteps(await buildGraph(gguf, architectures), options);
-    const spread: Plan = { ...plan, ...emit(steps, apart(steps), packedType) };
+    const spread: Plan = { ...plan, ...emit(steps, apart(steps), packedRowBytes) };
     expect(spread.arenaBytes).toBeGreaterThan(plan.arenaBytes * 3);
     expect(await logitsOf(plan)).toEqual(await logitsOf(spread));
     await source.close();

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Gguf, openGguf } from "../../src/bytes/gguf.ts";
 import { openFile } from "../../src/bytes/node-file.ts";
-import { packedType } from "../../src/devices/device.ts";
+import { reference } from "../../src/devices/reference/device.ts";
 import { buildGraph } from "../../src/models/architecture.ts";
 import { architectures } from "../../src/models/index.ts";
 import type { Plan } from "../../src/plan/plan.ts";
@@ -16,7 +16,8 @@ async function planOf(path: string): Promise<Plan> {
   const gguf: Gguf = await openGguf(source);
   await source.close();
   const graph = await buildGraph(gguf, architectures);
-  return makePlan(graph, { mode: "fast", kvType: "f16", pages: 8, limits, packedType });
+  const { packedType, packedRowBytes } = reference;
+  return makePlan(graph, { mode: "fast", kvType: "f16", pages: 8, limits, packedType, packedRowBytes });
 }
 
 const opNames = new Map(Object.entries(ops).map(([name, { id }]) => [id as number, name]));

@@ -87,7 +87,8 @@ export class Runner {
       const graph = await buildGraph(await openGguf(source), architectures, context);
       const pages = Math.ceil(context / pagePositions);
       const limits = { tokens: 256, wanted: 4, sequences: 1, pagesPerSequence: pages };
-      const plan = makePlan(graph, { mode, kvType, limits, pages, packedType: device.packedType });
+      const { packedType, packedRowBytes } = device;
+      const plan = makePlan(graph, { mode, kvType, limits, pages, packedType, packedRowBytes });
       return new Runner(await device.program(plan, options.program), pages, limits.tokens);
     } finally {
       await source.close();
@@ -131,7 +132,21 @@ export function argmax(logits: Float32Array): number {
 const nearTie = 0.5;
 
 const floatTypes = ["f32", "f16", "bf16"];
-const typesOf256 = ["q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_xs", "tq1_0", "tq2_0"];
+const typesOf256 = [
+  "q2_k",
+  "q3_k",
+  "q4_k",
+  "q5_k",
+  "q6_k",
+  "iq2_xxs",
+  "iq2_xs",
+  "iq2_s",
+  "iq3_xxs",
+  "iq3_s",
+  "iq4_xs",
+  "tq1_0",
+  "tq2_0",
+];
 
 /** How far a logit may lie from llama.cpp's: the rule that comes with the golden logits. */
 export function tolerance(arch: string, type: string): number {

@@ -26,6 +26,7 @@ for (const [, tokens, path] of models.map((model) => /^(\d+):(.+)$/.exec(model))
     limits: { tokens: 32, wanted: 1, sequences: 1, pagesPerSequence: 3 },
     pages: 3,
     packedType: device.packedType,
+    packedRowBytes: device.packedRowBytes,
   });
   const program = await device.program(plan);
   let position = 0;

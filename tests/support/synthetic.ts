@@ -72,6 +72,11 @@ const scaleFields: Readonly<Record<string, readonly (readonly [at: number, unit:
     [2, 15.5 / 527],
   ],
   q6_k: [[208, 1 / 1369]],
+  iq2_xxs: [[0, 1 / 53.4]],
+  iq2_xs: [[0, 1 / 55.9]],
+  iq2_s: [[0, 1 / 56.4]],
+  iq3_xxs: [[0, 1 / 142]],
+  iq3_s: [[0, 1 / 140]],
   iq4_nl: [[0, 1 / 70]],
   iq4_xs: [[0, 1 / 1295]],
   tq1_0: [[52, 1 / 0.82]],
@@ -90,6 +95,11 @@ const embeddingTypes: Readonly<Record<string, string>> = {
   tq1_0: "q8_0",
   tq2_0: "q8_0",
   mxfp4: "q8_0",
+  iq2_xxs: "q6_k",
+  iq2_xs: "q6_k",
+  iq2_s: "q6_k",
+  iq3_xxs: "q6_k",
+  // iq3_s itself: so a model looks up rows of a type with a table, too.
   iq4_nl: "q8_0",
   iq4_xs: "q6_k",
 };

@@ -2,13 +2,13 @@
 //
 // A block of 256 values is taken as eight parts of 32: half `n` (0, 1; known when running) and part `j` of the
 // half (0…3; constant). Blocks of 32 have n = j = 0. A part is eight units `u` of four values.
-import { IQ4_NL, IQ4_XS, is, MXFP4, Q2_K, Q3_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, TQ2_0 } from "./shape";
+import { Codes16, Codes32, IQ4_NL, IQ4_XS, is, MXFP4, Q2_K, Q3_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, TQ2_0 } from "./shape";
 
 /** Bits of an unsigned code; 8 means a signed byte. */
 // @ts-ignore: decorator
 @inline
 export function codeBits<F>(): i32 {
-  if (is<F, Q8_0>() || is<F, IQ4_NL>() || is<F, IQ4_XS>()) return 8;
+  if (is<F, Q8_0>() || is<F, IQ4_NL>() || is<F, IQ4_XS>() || is<F, Codes32>() || is<F, Codes16>()) return 8;
   if (is<F, Q6_K>()) return 6;
   if (is<F, Q5_0>() || is<F, Q5_1>() || is<F, Q5_K>() || is<F, MXFP4>()) return 5;
   return 4; // or fewer
@@ -74,6 +74,8 @@ function iq4(indices: v128): v128 {
 export function codesAt<F>(body: usize, n: usize, j: i32, u: i32): v128 {
   const at = <usize>(u << 4);
   if (is<F, Q8_0>()) return v128.load(body + at);
+  if (is<F, Codes32>()) return v128.load(body + 32 + (n << 9) + (j << 7) + at);
+  if (is<F, Codes16>()) return v128.load(body + 64 + (n << 9) + (j << 7) + at);
   if (is<F, IQ4_NL>()) return iq4(halfBytes(body, u));
   if (is<F, IQ4_XS>()) return iq4(halfBytes(body + 16 + (n << 8) + (j << 6), u));
   if (is<F, MXFP4>()) {

@@ -1,5 +1,5 @@
 import { f16At, f16ToF32 } from "../float.ts";
-import { bits, block, type Decoder, f16, u8, u16 } from "./block.ts";
+import { bits, block, type Decoder, f16, type Layout, u8, u16 } from "./block.ts";
 import {
   iq1Grid,
   iq2sGrid,
@@ -28,92 +28,152 @@ export const IQ4_XS = block(256, f16("d"), bits(2, "scalesHigh", 8), bits(4, "sc
 const u16At = (bytes: Uint8Array, at: number) => bytes[at] | (bytes[at + 1] << 8);
 const u32At = (bytes: Uint8Array, at: number) => (u16At(bytes, at) | (u16At(bytes, at + 2) << 16)) >>> 0;
 
-/** Writes `width` values of the grid from `entry` on, times scale, negative where the bit of `negative` is set. */
+/** A type whose codes are entries of a table, with signs: value = d · factor · scale · code. */
+export interface GridType {
+  readonly layout: Layout<"d">;
+  /** ⅛, ¼ or 1, so that scales are whole. */
+  readonly factor: number;
+  /** Values that share a scale. */
+  readonly scaleValues: 16 | 32;
+  /** The scale, 1, 3 … 31, of the `index`th so many values of the block at `at`. */
+  scale(bytes: Uint8Array, at: number, index: number): number;
+  /** Writes the 256 codes of the block at `at`, −62…62, none of them 0. */
+  codes(bytes: Uint8Array, at: number, out: Int8Array, to: number): void;
+}
+
+/** Writes `width` values of the grid from `entry` on, negative where the bit of `negative` is set. */
 function writeSigned(
   grid: Int8Array,
   entry: number,
   width: number,
-  scale: number,
   negative: number,
-  out: Float32Array,
+  out: Int8Array,
   to: number,
 ): void {
   for (let j = 0; j < width; j++) {
-    const value = scale * grid[entry * width + j];
+    const value = grid[entry * width + j];
     out[to + j] = (negative >> j) & 1 ? -value : value;
   }
 }
 
+/** The odd number that a 4-bit scale stands for; `index` counts half-bytes from `at` on. */
+const oddScale = (bytes: Uint8Array, at: number, index: number) =>
+  2 * ((bytes[at + (index >> 1)] >> (4 * (index & 1))) & 15) + 1;
+
 /** Per group 8 bytes: four table entries, then four 7-bit sign numbers and, on top, a 4-bit scale. */
-export const decodeIQ2_XXS: Decoder = (bytes, at, out, to) => {
-  const d = f16At(bytes, at + IQ2_XXS.at.d);
-  const grid = iq2xxsGrid();
-  for (let group = 0; group < 8; group++) {
-    const entries = at + IQ2_XXS.at.groups + 8 * group;
-    const packed = u32At(bytes, entries + 4);
-    const scale = d * (0.5 + (packed >>> 28)) * 0.25;
-    for (let part = 0; part < 4; part++) {
-      const negative = signs[(packed >>> (7 * part)) & 127];
-      writeSigned(grid, bytes[entries + part], 8, scale, negative, out, to + 32 * group + 8 * part);
+const gridIQ2_XXS: GridType = {
+  layout: IQ2_XXS,
+  factor: 1 / 8,
+  scaleValues: 32,
+  scale: (bytes, at, group) => 2 * (bytes[at + IQ2_XXS.at.groups + 8 * group + 7] >> 4) + 1,
+  codes(bytes, at, out, to) {
+    const grid = iq2xxsGrid();
+    for (let group = 0; group < 8; group++) {
+      const entries = at + IQ2_XXS.at.groups + 8 * group;
+      const packed = u32At(bytes, entries + 4);
+      for (let part = 0; part < 4; part++) {
+        const negative = signs[(packed >>> (7 * part)) & 127];
+        writeSigned(grid, bytes[entries + part], 8, negative, out, to + 32 * group + 8 * part);
+      }
     }
-  }
+  },
 };
 
 /** Per part 16 bits: a table entry (9) and a sign number (7); a 4-bit scale for two parts. */
-export const decodeIQ2_XS: Decoder = (bytes, at, out, to) => {
-  const d = f16At(bytes, at + IQ2_XS.at.d);
-  const grid = iq2xsGrid();
-  for (let part = 0; part < 32; part++) {
-    const packed = u16At(bytes, at + IQ2_XS.at.q + 2 * part);
-    const scaleBits = (bytes[at + IQ2_XS.at.scales + (part >> 2)] >> (part & 2 ? 4 : 0)) & 15;
-    const scale = d * (0.5 + scaleBits) * 0.25;
-    writeSigned(grid, packed & 511, 8, scale, signs[packed >> 9], out, to + 8 * part);
-  }
+const gridIQ2_XS: GridType = {
+  layout: IQ2_XS,
+  factor: 1 / 8,
+  scaleValues: 16,
+  scale: (bytes, at, index) => oddScale(bytes, at + IQ2_XS.at.scales, index),
+  codes(bytes, at, out, to) {
+    const grid = iq2xsGrid();
+    for (let part = 0; part < 32; part++) {
+      const packed = u16At(bytes, at + IQ2_XS.at.q + 2 * part);
+      writeSigned(grid, packed & 511, 8, signs[packed >> 9], out, to + 8 * part);
+    }
+  },
 };
 
 /** Per part a table entry (8 bits, and two more in `high`) and eight sign bits; a 4-bit scale for two parts. */
-export const decodeIQ2_S: Decoder = (bytes, at, out, to) => {
-  const d = f16At(bytes, at + IQ2_S.at.d);
-  const grid = iq2sGrid();
-  for (let part = 0; part < 32; part++) {
-    const high = (bytes[at + IQ2_S.at.high + (part >> 2)] >> (2 * (part & 3))) & 3;
-    const entry = bytes[at + IQ2_S.at.q + part] | (high << 8);
-    const scaleBits = (bytes[at + IQ2_S.at.scales + (part >> 2)] >> (part & 2 ? 4 : 0)) & 15;
-    const scale = d * (0.5 + scaleBits) * 0.25;
-    writeSigned(grid, entry, 8, scale, bytes[at + IQ2_S.at.signs + part], out, to + 8 * part);
-  }
+const gridIQ2_S: GridType = {
+  layout: IQ2_S,
+  factor: 1 / 8,
+  scaleValues: 16,
+  scale: (bytes, at, index) => oddScale(bytes, at + IQ2_S.at.scales, index),
+  codes(bytes, at, out, to) {
+    const grid = iq2sGrid();
+    for (let part = 0; part < 32; part++) {
+      const high = (bytes[at + IQ2_S.at.high + (part >> 2)] >> (2 * (part & 3))) & 3;
+      const entry = bytes[at + IQ2_S.at.q + part] | (high << 8);
+      writeSigned(grid, entry, 8, bytes[at + IQ2_S.at.signs + part], out, to + 8 * part);
+    }
+  },
 };
 
 /** Per group eight table entries of 4 values; then 4 bytes: four 7-bit sign numbers and a 4-bit scale. */
-export const decodeIQ3_XXS: Decoder = (bytes, at, out, to) => {
-  const d = f16At(bytes, at + IQ3_XXS.at.d);
-  const grid = iq3xxsGrid();
-  for (let group = 0; group < 8; group++) {
-    const packed = u32At(bytes, at + IQ3_XXS.at.groups + 4 * group);
-    const scale = d * (0.5 + (packed >>> 28)) * 0.5;
-    for (let part = 0; part < 4; part++) {
-      const negative = signs[(packed >>> (7 * part)) & 127];
-      const q = at + IQ3_XXS.at.q + 8 * group + 2 * part;
-      const start = to + 32 * group + 8 * part;
-      writeSigned(grid, bytes[q], 4, scale, negative, out, start);
-      writeSigned(grid, bytes[q + 1], 4, scale, negative >> 4, out, start + 4);
+const gridIQ3_XXS: GridType = {
+  layout: IQ3_XXS,
+  factor: 1 / 4,
+  scaleValues: 32,
+  scale: (bytes, at, group) => 2 * (bytes[at + IQ3_XXS.at.groups + 4 * group + 3] >> 4) + 1,
+  codes(bytes, at, out, to) {
+    const grid = iq3xxsGrid();
+    for (let group = 0; group < 8; group++) {
+      const packed = u32At(bytes, at + IQ3_XXS.at.groups + 4 * group);
+      for (let part = 0; part < 4; part++) {
+        const negative = signs[(packed >>> (7 * part)) & 127];
+        const q = at + IQ3_XXS.at.q + 8 * group + 2 * part;
+        const start = to + 32 * group + 8 * part;
+        writeSigned(grid, bytes[q], 4, negative, out, start);
+        writeSigned(grid, bytes[q + 1], 4, negative >> 4, out, start + 4);
+      }
     }
-  }
+  },
 };
 
 /** Table entries of 4 values: 8 bits in `q`, the ninth in `high`; sign bits as they are; a 4-bit scale per group. */
-export const decodeIQ3_S: Decoder = (bytes, at, out, to) => {
-  const d = f16At(bytes, at + IQ3_S.at.d);
-  const grid = iq3sGrid();
-  for (let four = 0; four < 64; four++) {
-    const group = four >> 3;
-    const scaleBits = (bytes[at + IQ3_S.at.scales + (group >> 1)] >> (4 * (group & 1))) & 15;
-    const ninth = (bytes[at + IQ3_S.at.high + group] >> (four & 7)) & 1;
-    const entry = bytes[at + IQ3_S.at.q + four] | (ninth << 8);
-    const negative = bytes[at + IQ3_S.at.signs + (four >> 1)] >> (4 * (four & 1));
-    writeSigned(grid, entry, 4, d * (1 + 2 * scaleBits), negative, out, to + 4 * four);
-  }
+const gridIQ3_S: GridType = {
+  layout: IQ3_S,
+  factor: 1,
+  scaleValues: 32,
+  scale: (bytes, at, group) => oddScale(bytes, at + IQ3_S.at.scales, group),
+  codes(bytes, at, out, to) {
+    const grid = iq3sGrid();
+    for (let four = 0; four < 64; four++) {
+      const ninth = (bytes[at + IQ3_S.at.high + (four >> 3)] >> (four & 7)) & 1;
+      const entry = bytes[at + IQ3_S.at.q + four] | (ninth << 8);
+      const negative = bytes[at + IQ3_S.at.signs + (four >> 1)] >> (4 * (four & 1));
+      writeSigned(grid, entry, 4, negative, out, to + 4 * four);
+    }
+  },
 };
+
+export const gridTypes = {
+  IQ2_XXS: gridIQ2_XXS,
+  IQ2_XS: gridIQ2_XS,
+  IQ2_S: gridIQ2_S,
+  IQ3_XXS: gridIQ3_XXS,
+  IQ3_S: gridIQ3_S,
+};
+
+/** The values of such a type. */
+const gridDecoder = ({ layout, factor, scaleValues, scale, codes }: GridType): Decoder => {
+  const block = new Int8Array(layout.values);
+  return (bytes, at, out, to) => {
+    const d = f16At(bytes, at + layout.at.d) * factor;
+    codes(bytes, at, block, 0);
+    for (let start = 0; start < layout.values; start += scaleValues) {
+      const ofCode = d * scale(bytes, at, start / scaleValues);
+      for (let i = start; i < start + scaleValues; i++) out[to + i] = ofCode * block[i];
+    }
+  };
+};
+
+export const decodeIQ2_XXS = gridDecoder(gridIQ2_XXS);
+export const decodeIQ2_XS = gridDecoder(gridIQ2_XS);
+export const decodeIQ2_S = gridDecoder(gridIQ2_S);
+export const decodeIQ3_XXS = gridDecoder(gridIQ3_XXS);
+export const decodeIQ3_S = gridDecoder(gridIQ3_S);
 
 /** Writes the 8 values of an entry of −1, 0, 1, moved by delta, times scale. */
 function writeMoved(entry: number, scale: number, delta: number, out: Float32Array, to: number): void {

@@ -94,6 +94,14 @@ export function nativeDevice(options: NativeDeviceOptions = {}): NativeDevice {
 
     packedType,
 
+    packedRowBytes(type, width) {
+      const state = load();
+      if ("reason" in state) throw unavailable(state.reason);
+      const { group } = state.addon.describe(level);
+      const { id } = tensorTypes[packedType(type)];
+      return state.addon.packedBytes(level, id, group, width) / group;
+    },
+
     kernelNames(plan: Plan) {
       const state = load();
       if ("reason" in state) throw unavailable(state.reason);

@@ -17,6 +17,7 @@ export const reference: Device = {
     return { name: "reference", available: true, kernels: "plain TypeScript", threads: 1 };
   },
   packedType,
+  packedRowBytes: (type, width) => rowBytes(packedType(type), width),
   kernelNames: (plan) => Array.from({ length: plan.tape.length / tapeWords }, () => "reference"),
   program,
 };

@@ -2,6 +2,7 @@ import type { Plan } from "../../plan/plan.ts";
 import { type Device, type DeviceDescription, type ProgramOptions, packedType } from "../device.ts";
 import { kernelNames } from "../kernel-names.ts";
 import { noKernels, unavailable } from "./errors.ts";
+import { formRowBytes } from "./forms.ts";
 import { hasRelaxedSimd, hasSimd, type KernelFile, type KernelSet } from "./kernels.ts";
 import type { WasmPlatform } from "./platform.ts";
 import { startProgram } from "./program.ts";
@@ -58,6 +59,7 @@ export function wasmDevice(platform: WasmPlatform, options: WasmDeviceOptions = 
     },
 
     packedType,
+    packedRowBytes: formRowBytes,
 
     kernelNames: (plan: Plan) =>
       kernelNames(plan, {

@@ -2,7 +2,7 @@
 export interface Kernels {
   /** Where static data ends. */
   staticEnd(): number;
-  /** Bytes of a packed matrix; 0 for a format that is not packed. `format` is a GGUF type number. */
+  /** Bytes of a packed matrix; 0 for a format that is not packed. `format` is the number of a form (forms.ts). */
   packedBytes(format: number, rows: number, width: number): number;
   /** Scratch that a product with rows of k values needs. */
   scratchBytes(format: number, k: number): number;

@@ -1,7 +1,8 @@
 import { rowBytes } from "../../bytes/types.ts";
 import type { MatrixWeight, Plan } from "../../plan/plan.ts";
-import { type ProgramOptions, packedType } from "../device.ts";
-import { fileBytes, readRows, readVector } from "../weights.ts";
+import type { ProgramOptions } from "../device.ts";
+import { fileBytes, readVector } from "../weights.ts";
+import { formRowBytes, readForm } from "./forms.ts";
 import type { Layout } from "./memory.ts";
 
 /** Rows of a matrix in the staging area, to be packed to their place. */
@@ -58,10 +59,10 @@ export async function loadWeights(
 
   async function loadMatrix(weight: MatrixWeight, index: number): Promise<void> {
     const { address, format, expertBytes } = layout.weights[index];
-    const packedRow = rowBytes(packedType(weight.type), weight.width);
+    const packedRow = formRowBytes(weight.type, weight.width);
     const fileRow = rowBytes(weight.type, weight.width);
     // Whole fours of rows, as many as an area has room for.
-    const most = Math.floor(layout.stagingBytes / Math.max(packedRow, fileRow) / 4) * 4;
+    const most = Math.floor(layout.stagingBytes / packedRow / 4) * 4;
     for (let expert = 0; expert < weight.experts; expert++) {
       for (let first = 0; first < weight.rows; first += most) {
         options.signal?.throwIfAborted();
@@ -69,7 +70,7 @@ export async function loadWeights(
         const source = layout.arena + area * layout.stagingBytes;
         const target = address + expert * expertBytes + packedBytes(format, first, weight.width);
         const staging = new Uint8Array(memory.buffer, source, rows * packedRow);
-        await readRows(weight, expert * weight.rows + first, staging);
+        await readForm(weight, expert * weight.rows + first, staging);
         await packing;
         packing = pack({ format, source, target, rows, width: weight.width, rowBytes: packedRow });
         // Awaited before the next is posted; this only keeps a failure from being reported as unhandled.

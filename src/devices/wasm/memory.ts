@@ -1,10 +1,9 @@
-import { tensorTypes } from "../../bytes/types.ts";
 import { type Plan, pagePositions, type Weight } from "../../plan/plan.ts";
 import { common, formOf, type OpName, ops, tapeWords, wordOf } from "../../plan/tape.ts";
-import { packedType } from "../device.ts";
 import { q8HeadWidth } from "../errors.ts";
 import { controlEnd, weightWords } from "./control.ts";
 import { tooLarge } from "./errors.ts";
+import { formRowBytes, formOf as kernelFormOf } from "./forms.ts";
 import type { Kernels } from "./kernels.ts";
 
 /** Where everything lies in the memory of a program: byte addresses and sizes. */
@@ -31,7 +30,7 @@ export interface Layout {
 
 export interface WeightPlace {
   readonly address: number;
-  /** GGUF type number of the packed form; F32 for vectors, meaningless for frequencies. */
+  /** The kernels' number of its form (forms.ts); F32 for vectors, meaningless for frequencies. */
   readonly format: number;
   /** Of one expert's matrix. */
   readonly expertBytes: number;
@@ -79,7 +78,7 @@ export function layOut(plan: Plan, threads: number, kernels: Kernels): Layout {
     if (weight.kind === "vector") return { address: take(weight.length * 4), format: 0, expertBytes: 0 };
     if (weight.kind === "frequencies")
       return { address: take(weight.values.byteLength), format: 0, expertBytes: 0 };
-    const format = tensorTypes[packedType(weight.type)].id;
+    const { format } = kernelFormOf(weight.type);
     const expertBytes = kernels.packedBytes(format, weight.rows, weight.width) >>> 0;
     return { address: take(expertBytes * weight.experts), format, expertBytes };
   });
@@ -107,12 +106,8 @@ export function layOut(plan: Plan, threads: number, kernels: Kernels): Layout {
 /** Four rows of a matrix must fit, because rows are packed in fours. */
 function fewestStagingBytes(weight: Weight): number {
   if (weight.kind !== "matrix") return 0;
-  // The larger of the file's form and the form it expands to.
-  return Math.max(rowSize(weight.type, weight.width), rowSize(packedType(weight.type), weight.width)) * 4;
+  return formRowBytes(weight.type, weight.width) * 4;
 }
-
-const rowSize = (type: keyof typeof tensorTypes, width: number) =>
-  (width / tensorTypes[type].block) * tensorTypes[type].bytes;
 
 /** Bytes of scratch for one thread: what the most demanding call of the tape needs. */
 function scratchOf({ tape, weights, limits }: Plan, kernels: Kernels): number {
@@ -127,7 +122,7 @@ function scratchOf({ tape, weights, limits }: Plan, kernels: Kernels): number {
   function scratchOfCall(name: OpName, call: Int32Array): number {
     const product = (weight: number, k: number) => {
       const matrix = weights[weight];
-      return matrix.kind === "matrix" ? kernels.scratchBytes(tensorTypes[packedType(matrix.type)].id, k) : 0;
+      return matrix.kind === "matrix" ? kernels.scratchBytes(kernelFormOf(matrix.type).format, k) : 0;
     };
     switch (name) {
       case "embed":
