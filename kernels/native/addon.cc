@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "attention-fast.h"
 #include "cpu.h"
 #include "formats.h"
 #include "load.h"
@@ -329,12 +330,15 @@ napi_value describe(napi_env env, napi_value* arguments) {
   napi_set_named_property(env, result, "matrix", string(env, matrix->name));
   napi_set_named_property(env, result, "rows", string(env, selectRowKernels(features)->name));
   std::string fast;
+  const auto list = [&fast](const char* name) {
+    if (fast.find(name) == std::string::npos) fast += (fast.empty() ? "" : ", ") + std::string(name);
+  };
   for (const int format : {kQ4_0, kBF16, kF16, kF32}) {
     const ManyRowKernels* kernels = selectManyRowKernels(features, format, false);
-    if (kernels != nullptr && fast.find(kernels->name) == std::string::npos) {
-      fast += (fast.empty() ? "" : ", ") + std::string(kernels->name);
-    }
+    if (kernels != nullptr) list(kernels->name);
   }
+  const FastAttention* attention = selectFastAttention(features, 64);
+  if (attention != nullptr) list(attention->name);
   napi_set_named_property(env, result, "fast", string(env, fast));
   napi_set_named_property(env, result, "group", real(env, matrix->group));
   return result;
@@ -390,6 +394,12 @@ napi_value manyRowKernels(napi_env env, napi_value* arguments) {
   const bool exact = number(env, arguments[2]) != 0;
   const ManyRowKernels* kernels = selectManyRowKernels(featuresFor(env, arguments[0]), format, exact);
   return string(env, kernels != nullptr ? kernels->name : "");
+}
+
+/// fastAttention(level, headWidth): the name of the fast attention for heads of this width, "" where there is none
+napi_value fastAttention(napi_env env, napi_value* arguments) {
+  const FastAttention* fast = selectFastAttention(featuresFor(env, arguments[0]), count(env, arguments[1]));
+  return string(env, fast != nullptr ? fast->name : "");
 }
 
 /// packedBytes(level, format, rows, width): bytes, 0 for a format that is not packed
@@ -474,6 +484,7 @@ napi_value openProgram(napi_env env, napi_value* arguments) {
   cache.heads = get("kvHeads");
   cache.headWidth = get("headWidth");
   cache.pages = get("pages");
+  if (get("fast") != 0) program.fastAttention = selectFastAttention(features, cache.headWidth);
   const size_t rowBytes =
       cache.quantized ? cache.headWidth + cache.headWidth / 32 * sizeof(float) : cache.headWidth * sizeof(uint16_t);
   cache.blockBytes = pagePositions * rowBytes;
@@ -682,6 +693,7 @@ NAPI_MODULE_INIT() {
     add<namesOf<levelNames>>(env, exports, "levels");
     add<measure>(env, exports, "measure");
     add<manyRowKernels>(env, exports, "manyRowKernels");
+    add<fastAttention>(env, exports, "fastAttention");
     add<packedBytes>(env, exports, "packedBytes");
     add<openProgram>(env, exports, "open");
     add<programBytes>(env, exports, "bytes");

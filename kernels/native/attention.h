@@ -15,9 +15,7 @@ struct Attention {
   size_t position(size_t row) const { return static_cast<size_t>(call.program.step.positions[row]); }
   int32_t slot(size_t row) const { return call.program.step.slots[row]; }
   /// The first position that a row sees.
-  size_t start(size_t row) const {
-    return window > 0 && position(row) + 1 > window ? position(row) + 1 - window : 0;
-  }
+  size_t start(size_t row) const { return call.program.step.visibleFrom(row, window); }
   /// Room for one line's scores of rows [first, last): whole pages, and sixteen beyond.
   size_t span(size_t first, size_t last) const {
     return (position(last - 1) / pagePositions + 1) * pagePositions - start(first) / pagePositions * pagePositions + 16;

@@ -91,8 +91,9 @@ CpuFeatures limitCpu(CpuFeatures f, const char* level) {
   if (toAvx2) f.avxvnni = false;
   if (toAvxVnni && !f.avxvnni) f.avxvnniTwin = f.avx512vnni;
   if (toAvx2 || toAvxVnni) f.avx512 = f.avx512vnni = f.avx512bf16 = false;
+  if (is("avx512")) f.avx512vnni = f.avx512bf16 = false;
   f.amxModel = is("amx-model") && f.avx512vnni && f.avx512bf16;
-  if (toAvx2 || toAvxVnni || is("avx512vnni") || f.amxModel) f.amxInt8 = f.amxBf16 = false;
+  if (toAvx2 || toAvxVnni || is("avx512") || is("avx512vnni") || f.amxModel) f.amxInt8 = f.amxBf16 = false;
   return f;
 }
 

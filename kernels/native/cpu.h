@@ -28,7 +28,7 @@ struct CpuFeatures {
 /// Asks the processor (cpuid and xgetbv, or getauxval).
 CpuFeatures detectCpu();
 
-/// The features that are left under a level: baseline, ssse3, avx2, avxvnni, avx512vnni, neon, dotprod or i8mm; nothing
+/// The features that are left under a level: baseline, ssse3, avx2, avxvnni, avx512, avx512vnni, neon, dotprod or i8mm; nothing
 /// above it. nullptr, "" or an unknown name takes nothing away. Tests set it by CLAVIS_CPU or per program. Where avxvnni
 /// is asked for and only avx512vnni is there, a twin of its kernels stands in for it; amx-model takes a model of AMX.
 CpuFeatures limitCpu(CpuFeatures features, const char* level);

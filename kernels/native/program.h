@@ -11,6 +11,7 @@
 namespace clavis {
 
 struct RowKernels;
+struct FastAttention;
 
 /// A weight of the tape: a packed matrix, f32 values (norms, biases) or f64 frequencies.
 struct Weight {
@@ -62,6 +63,12 @@ struct Step {
     const size_t slot = static_cast<size_t>(slots[token]);
     return static_cast<size_t>(pageTables[slot * pagesPerSequence + position / pagePositions]);
   }
+
+  /// The first position that a token sees through a window of so many; 0 is no window.
+  size_t visibleFrom(size_t token, size_t window) const {
+    const size_t seen = static_cast<size_t>(positions[token]) + 1;
+    return window > 0 && seen > window ? seen - window : 0;
+  }
 };
 
 /// Plain pointers only, owned by addon.cc: kernels are compiled for instructions that not every processor has, and
@@ -69,6 +76,7 @@ struct Step {
 struct Program {
   const MatrixKernels* matrix = nullptr;
   const RowKernels* rows = nullptr;
+  const FastAttention* fastAttention = nullptr;  // for steps of many rows, in fast mode and where there is such
   unsigned threads = 1;
   const int32_t* tape = nullptr;
   size_t calls = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "attention-fast.h"
 #include "rows.h"
 
 namespace clavis {
@@ -120,11 +121,28 @@ size_t expertLoad(const Call& call) {
   return divideUp(call.program.step.tokenCount * call.size(11), call.weight(8).experts);
 }
 
+/// The fast attention of a call; nullptr where the mode or the machine has none, or rows are too few.
+const FastAttention* fastAttentionOf(const Call& call) {
+  const FastAttention* fast = call.program.fastAttention;
+  return fast != nullptr && call.rows() >= fastAttentionRows && fastAttentionTakes(call) ? fast : nullptr;
+}
+
+/// Rows in one chunk of fast attention.
+size_t fastAttentionChunk(const Call& call) {
+  const size_t group = call.size(10) / call.size(11);
+  return std::max(attentionRows, fastAttentionLines / group);
+}
+
+/// Rows in one chunk of attention.
+size_t attentionChunk(const Call& call) {
+  return fastAttentionOf(call) != nullptr ? fastAttentionChunk(call) : attentionRows;
+}
+
 /// Into how many parts the query heads of one key head are cut: one, unless threads would have nothing to do. Each part
 /// reads the keys and values again.
 size_t attentionParts(const Call& call) {
   const size_t kvHeads = call.size(11), group = call.size(10) / kvHeads;
-  const size_t chunks = divideUp(call.rows(), attentionRows) * kvHeads, threads = call.program.threads;
+  const size_t chunks = divideUp(call.rows(), attentionChunk(call)) * kvHeads, threads = call.program.threads;
   return chunks >= threads ? 1 : std::min(group, divideUp(threads, chunks));
 }
 
@@ -138,7 +156,7 @@ size_t chunksOf(const Call& call) {
     case opExpertMatmul:
       return call.weight(8).experts * divideUp(call.size(9), columnsOf(call, expertLoad(call)));
     case opAttention:
-      return divideUp(rows, attentionRows) * call.size(11) * attentionParts(call);
+      return divideUp(rows, attentionChunk(call)) * call.size(11) * attentionParts(call);
     case opSoftcap:
       return rows * divideUp(call.size(8), softcapValues);
     default:
@@ -262,10 +280,11 @@ void runChunk(const Call& call, size_t chunk, unsigned thread) {
       // Later rows see more and take longer; chunks are claimed from the highest number down.
       const size_t kvHeads = call.size(11), group = call.size(10) / kvHeads, parts = attentionParts(call);
       const size_t part = chunk % parts, kvHead = chunk / parts % kvHeads;
-      const size_t first = chunk / parts / kvHeads * attentionRows;
-      return program.rows->attention(call, first, std::min(first + attentionRows, rows), kvHead,
-                                     kvHead * group + group * part / parts, kvHead * group + group * (part + 1) / parts,
-                                     scratch, program.scratchBytes);
+      const size_t size = attentionChunk(call), first = chunk / parts / kvHeads * size;
+      const FastAttention* fast = fastAttentionOf(call);
+      const auto attention = fast != nullptr ? fast->attention : program.rows->attention;
+      return attention(call, first, std::min(first + size, rows), kvHead, kvHead * group + group * part / parts,
+                       kvHead * group + group * (part + 1) / parts, scratch, program.scratchBytes);
     }
     case opSoftcap: {
       const size_t tiles = divideUp(call.size(8), softcapValues), from = chunk % tiles * softcapValues;
@@ -295,8 +314,11 @@ size_t scratchOf(const Call& call, size_t tokens, size_t positions) {
       const size_t group = call.size(10) / call.size(11);
       const size_t rows = std::min(tokens, attentionRows);
       constexpr size_t comfortable = size_t{1} << 20;
-      return std::max(attentionScratch(call.size(9), group, positions),
-                      std::min(attentionScratch(call.size(9), group * rows, positions), comfortable));
+      const size_t usual = std::max(attentionScratch(call.size(9), group, positions),
+                                    std::min(attentionScratch(call.size(9), group * rows, positions), comfortable));
+      const FastAttention* fast = call.program.fastAttention;
+      if (fast == nullptr) return usual;
+      return std::max(usual, fast->scratchBytes(call.size(9), group * std::min(tokens, fastAttentionChunk(call))));
     }
     default:
       return valuesOf(call) * sizeof(float);

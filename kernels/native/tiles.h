@@ -1,6 +1,6 @@
 // The eight tile registers of AMX, as far as products of bf16 need them, twice: the instructions themselves, and a
 // model of them in plain C++, so that everything around them is tested on processors without AMX.
-// Included by matmul-amx-bf16.cc inside its namespace, after TARGET has been defined.
+// Included by matmul-amx-bf16.cc and attention-amx.cc inside their namespaces, after TARGET has been defined.
 //
 // A tile has 16 rows of 64 bytes. Its number is part of the instruction, hence a template parameter.
 // Source: Intel SDM volume 2 (LDTILECFG, TILELOADD, TILESTORED, TDPBF16PS), volume 1 chapter 18.

@@ -15,6 +15,8 @@ export interface Instructions {
   readonly rows: string;
   /** Products of many rows with weights of this type, where they have kernels of their own; else "". */
   readonly manyRows?: (type: TensorType) => string;
+  /** Attention of many rows, where that has a kernel of its own; else "". */
+  readonly attention?: string;
 }
 
 /**
@@ -33,7 +35,7 @@ export function kernelNames(plan: Plan, instructions: Instructions): string[] {
 function kernelName(
   { weights, cache }: Plan,
   call: Int32Array,
-  { integer, float, rows, manyRows }: Instructions,
+  { integer, float, rows, manyRows, attention }: Instructions,
 ) {
   const op = opNames.get(call[common.op])!;
   const weightType = (index: number) => {
@@ -66,7 +68,7 @@ function kernelName(
     case "kvStore":
       return `kv_store_${cache.type}_f32_${rows}`;
     case "attention":
-      return `attention_f32_f32_${cache.type}_${rows}`;
+      return `attention_f32_f32_${cache.type}_${rows}${attention ? `+${attention}` : ""}`;
     case "gated":
     case "activate": {
       const name = call[wordOf(op, "function")] === functionOf.silu ? "silu" : "gelu";

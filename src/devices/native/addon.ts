@@ -16,6 +16,8 @@ export interface Addon {
    * @param exact  1: those with the bits of docs/numerics.md only; 0: what fast mode takes
    */
   manyRowKernels(level: string | undefined, format: number, exact: number): string;
+  /** Instructions of fast mode's attention for steps of many rows, by a head's width; "" where the usual one is taken. */
+  fastAttention(level: string | undefined, headWidth: number): string;
   /** Bytes of a packed matrix; 0 for a format (GGUF type number) that no kernel multiplies with. */
   packedBytes(level: string | undefined, format: number, rows: number, width: number): number;
   /** Makes room; weights are zero until they are set. @throws Error "memory", "threads" */
@@ -70,14 +72,14 @@ export interface KernelDescription {
   /** Level of the products' kernels, and of all others. */
   readonly matrix: string;
   readonly rows: string;
-  /** Levels of the products' fast kernels, with commas; "" where there are none. */
+  /** Levels of fast mode's kernels for many rows, with commas; "" where there are none. */
   readonly fast: string;
   /** Rows of a matrix that lie interleaved once packed. */
   readonly group: number;
 }
 
 export interface OpenOptions {
-  /** Instructions to stay below, for tests: baseline, avx2, avxvnni, avx512vnni, amx-model, neon, dotprod, i8mm. */
+  /** Instructions to stay below, for tests: baseline, avx2, avxvnni, avx512, avx512vnni, amx-model, neon, dotprod, i8mm. */
   readonly level: string | undefined;
   readonly threads: number;
   readonly tape: Int32Array;

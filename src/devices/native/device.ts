@@ -17,7 +17,7 @@ import { startProgram } from "./program.ts";
 
 export interface NativeDeviceOptions {
   /**
-   * Instructions to stay below, for tests: baseline, ssse3, avx2, avxvnni, avx512vnni, neon, dotprod or i8mm;
+   * Instructions to stay below, for tests: baseline, ssse3, avx2, avxvnni, avx512, avx512vnni, neon, dotprod or i8mm;
    * amx-model models AMX on a processor without. Default: $CLAVIS_CPU, or whatever the processor has.
    */
   readonly level?: string;
@@ -108,7 +108,9 @@ export function nativeDevice(options: NativeDeviceOptions = {}): NativeDevice {
       const { matrix, rows } = state.addon.describe(level);
       const exact = plan.mode === "fast" ? 0 : 1;
       const manyRows = (type: TensorType) => state.addon.manyRowKernels(level, tensorTypes[type].id, exact);
-      return kernelNames(plan, { integer: matrix, float: matrix, rows, manyRows });
+      const attention =
+        plan.mode === "fast" ? state.addon.fastAttention(level, plan.cache.headWidth) : undefined;
+      return kernelNames(plan, { integer: matrix, float: matrix, rows, manyRows, attention });
     },
 
     async program(plan: Plan, programOptions: ProgramOptions = {}) {
