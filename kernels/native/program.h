@@ -84,7 +84,7 @@ struct Program {
   Cache cache;
   Step step;
   uint8_t* arena = nullptr;
-  uint8_t* prepared = nullptr;  // activations of one product as its kernels for many rows take them, for all threads
+  uint8_t* prepared = nullptr;  // what one product prepares for all threads: tapePrepared() bytes
   uint8_t* scratch = nullptr;
   size_t scratchBytes = 0;  // of one thread; a multiple of 64
 

@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "attention-fast.h"
+#include "chunks.h"
+#include "expert-product.h"
 #include "rows.h"
 
 namespace clavis {
@@ -36,15 +38,6 @@ enum Op : int32_t {
 constexpr size_t rowValues = 8192;
 /// Values of softcap in one chunk; 16 divides it.
 constexpr size_t softcapValues = 8192;
-/// Weight bytes in one chunk of a product with few rows: about 12 µs of reading. Half as many, 1B Q4_0 generated 3 % fewer
-/// tokens: each chunk begins to prefetch anew.
-constexpr size_t tileBytes = 196608;
-/// Rows of one expert that are multiplied together.
-constexpr size_t expertRows = 16;
-
-size_t divideUp(size_t a, size_t b) { return (a + b - 1) / b; }
-size_t to64(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
-
 /// Rows with the call's `repeat`, where it has that word.
 size_t repeatedRows(const Call& call) {
   switch (call.op()) {
@@ -79,14 +72,12 @@ size_t valuesOf(const Call& call) {
 
 size_t rowsPerChunk(const Call& call) { return std::max<size_t>(1, rowValues / std::max<size_t>(1, valuesOf(call))); }
 
-/// Columns in one chunk of a product over `rows` rows; a multiple of the rows that lie interleaved. Neither results
-/// nor bits follow it.
-size_t columnsOf(const Call& call, size_t rows) {
-  const MatrixKernels& matrix = *call.program.matrix;
-  const size_t groupBytes = matrix.packedBytes(call.weight(8).format, matrix.group, call.size(10));
-  // More rows are more work for the same bytes; beyond eight a chunk is long enough as it is.
-  const size_t groups = tileBytes / std::max<size_t>(1, groupBytes * std::min<size_t>(rows, 8));
-  return std::max<size_t>(1, groups) * matrix.group;
+/// Columns in one chunk of a product by the usual kernels. The chunks are a multiple of the threads, as far as that goes:
+/// of five, the last would keep one of two threads waiting for a sixth of the time.
+size_t usualColumns(const Call& call) {
+  const size_t group = call.program.matrix->group, threads = call.program.threads;
+  const size_t groups = divideUp(call.size(9), group), chunks = divideUp(groups, groupsPerChunk(call, call.rows()));
+  return divideUp(groups, divideUp(chunks, threads) * threads) * group;
 }
 
 /// The kernels of a product of many rows; nullptr where the mode or the machine has none, or rows are too few.
@@ -96,8 +87,9 @@ const ManyRowKernels* manyRowsOf(const Call& call) {
   return kernels != nullptr && call.rows() >= kernels->fromRows ? kernels : nullptr;
 }
 
-/// Whether its activations are rewritten before they are multiplied.
+/// Whether a phase goes before the product's own: its activations are rewritten, or its choices of experts ordered.
 bool isPrepared(const Call& call) {
+  if (call.op() == opExpertMatmul) return true;
   const ManyRowKernels* kernels = manyRowsOf(call);
   return kernels != nullptr && kernels->preparedBytes != nullptr;
 }
@@ -113,12 +105,7 @@ size_t manyRowColumns(const Call& call, const ManyRowKernels& kernels) {
 /// Columns in one chunk of a product.
 size_t matmulColumns(const Call& call) {
   const ManyRowKernels* kernels = manyRowsOf(call);
-  return kernels != nullptr ? manyRowColumns(call, *kernels) : columnsOf(call, call.rows());
-}
-
-/// Rows that one expert has to multiply, about.
-size_t expertLoad(const Call& call) {
-  return divideUp(call.program.step.tokenCount * call.size(11), call.weight(8).experts);
+  return kernels != nullptr ? manyRowColumns(call, *kernels) : usualColumns(call);
 }
 
 /// The fast attention of a call; nullptr where the mode or the machine has none, or rows are too few.
@@ -154,7 +141,7 @@ size_t chunksOf(const Call& call) {
     case opMatmul:
       return divideUp(call.size(9), matmulColumns(call));
     case opExpertMatmul:
-      return call.weight(8).experts * divideUp(call.size(9), columnsOf(call, expertLoad(call)));
+      return expertChunks(call);
     case opAttention:
       return divideUp(rows, attentionChunk(call)) * call.size(11) * attentionParts(call);
     case opSoftcap:
@@ -179,56 +166,15 @@ void matmul(const Call& call, size_t chunk, uint8_t* scratch) {
 /// Rows in one chunk of preparing: as many as lie in one tile.
 constexpr size_t preparedRows = 16;
 
+size_t preparingChunks(const Call& call) {
+  return call.op() == opExpertMatmul ? 1 : divideUp(call.rows(), preparedRows);
+}
+
 void prepare(const Call& call, size_t chunk) {
+  if (call.op() == opExpertMatmul) return orderByExpert(call);
   const size_t first = chunk * preparedRows;
   manyRowsOf(call)->prepareRows(call.weight(8).format, call.a(0), call.aStride(), call.size(10), first,
                             std::min(first + preparedRows, call.rows()), call.program.prepared);
-}
-
-/// Scratch of an expert's product: gathered inputs, their outputs (whole rows, so that columns keep their place), the
-/// rows' numbers, then what the product itself needs.
-struct ExpertScratch {
-  size_t inputs, outputs, rows, rest;
-  ExpertScratch(size_t aStride, size_t n)
-      : inputs(0),
-        outputs(to64(expertRows * aStride)),
-        rows(outputs + expertRows * to64(n * sizeof(float))),
-        rest(to64(rows + expertRows * sizeof(size_t))) {}
-};
-
-/// Columns [first, last) of out[t · used + j] = a × weight[expert], for every row whose expert this is. The rows are
-/// gathered, multiplied together and put back, so that weights are unpacked once for all of them.
-void expertTile(const Call& call, size_t expert, size_t first, size_t last, uint8_t* scratch) {
-  const Weight& weight = call.weight(8);
-  const size_t n = call.size(9), k = call.size(10), used = call.size(11);
-  const bool shared = call.word(12) != 0;
-  const size_t inputStride = call.aStride(), outputStride = to64(n * sizeof(float));
-  const ExpertScratch places(inputStride, n);
-  uint8_t* inputs = scratch + places.inputs;
-  uint8_t* outputs = scratch + places.outputs;
-  size_t* rows = reinterpret_cast<size_t*>(scratch + places.rows);
-  size_t count = 0;
-  const auto multiply = [&] {
-    call.program.matrix->matmulTile(weight.format, reinterpret_cast<float*>(outputs), outputStride, inputs, inputStride,
-                                    count, weight.data + expert * weight.expertBytes, n, k, nullptr, nullptr, 0, first,
-                                    last, scratch + places.rest);
-    for (size_t i = 0; i < count; i++) {
-      const float* from = reinterpret_cast<const float*>(outputs + i * outputStride);
-      std::memcpy(call.outF32(rows[i]) + first, from + first, (last - first) * sizeof(float));
-    }
-    count = 0;
-  };
-  for (size_t token = 0; token < call.rows(); token++) {
-    const int32_t* ids = reinterpret_cast<const int32_t*>(call.b(token));
-    for (size_t j = 0; j < used; j++) {
-      if (static_cast<size_t>(ids[j]) != expert) continue;
-      const size_t row = token * used + j;
-      std::memcpy(inputs + count * inputStride, call.a(shared ? token : row), inputStride);
-      rows[count++] = row;
-      if (count == expertRows) multiply();
-    }
-  }
-  if (count > 0) multiply();
 }
 
 RowKernel rowKernel(const RowKernels& rows, int32_t op) {
@@ -271,11 +217,8 @@ void runChunk(const Call& call, size_t chunk, unsigned thread) {
   switch (call.op()) {
     case opMatmul:
       return matmul(call, chunk, scratch);
-    case opExpertMatmul: {
-      const size_t columns = columnsOf(call, expertLoad(call)), tiles = divideUp(call.size(9), columns);
-      const size_t first = chunk % tiles * columns;
-      return expertTile(call, chunk / tiles, first, std::min(first + columns, call.size(9)), scratch);
-    }
+    case opExpertMatmul:
+      return expertChunk(call, chunk, scratch);
     case opAttention: {
       // Later rows see more and take longer; chunks are claimed from the highest number down.
       const size_t kvHeads = call.size(11), group = call.size(10) / kvHeads, parts = attentionParts(call);
@@ -307,8 +250,7 @@ size_t scratchOf(const Call& call, size_t tokens, size_t positions) {
                       weight.manyRows != nullptr ? weight.manyRows->scratchBytes(weight.format, call.size(10)) : 0);
     }
     case opExpertMatmul:
-      return ExpertScratch(call.aStride(), call.size(9)).rest +
-             matrix.scratchBytes(call.weight(8).format, call.size(10));
+      return expertScratch(call);
     case opAttention: {
       // Room for whole chunks as long as that stays within a core's second-level cache; for one row in any case.
       const size_t group = call.size(10) / call.size(11);
@@ -342,7 +284,7 @@ uint32_t TapeRun::advance(unsigned thread) {
   else begin(0);
   started_ = true;
   for (; at_ < program_.calls; next()) {
-    const size_t chunks = preparing_ ? divideUp(call().rows(), preparedRows) : chunksOf(call());
+    const size_t chunks = preparing_ ? preparingChunks(call()) : chunksOf(call());
     // One thread alone would share with nobody.
     if (chunks > 1 && program_.threads > 1) return static_cast<uint32_t>(chunks);
     for (size_t i = chunks; i > 0; i--) this->chunk(static_cast<uint32_t>(i - 1), thread);
@@ -368,6 +310,7 @@ size_t tapePrepared(const Program& program, size_t tokens) {
   size_t bytes = 0;
   for (size_t i = 0; i < program.calls; i++) {
     const Call call{program, program.tape + i * tapeWords};
+    if (call.op() == opExpertMatmul) bytes = std::max(bytes, expertOrderBytes(call, tokens));
     if (call.op() != opMatmul) continue;
     const ManyRowKernels* kernels = call.weight(8).manyRows;
     if (kernels == nullptr || kernels->preparedBytes == nullptr) continue;

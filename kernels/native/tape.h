@@ -10,7 +10,8 @@ namespace clavis {
 
 /// A run of one step. Each call is cut into chunks by its shape and level alone; calls of one chunk are run by the
 /// thread that finished the call before, which is most of what lies between two products when one token is generated.
-/// A product of many rows whose kernels rewrite activations is two phases: rewriting, and multiplying.
+/// A product of many rows whose kernels rewrite activations is two phases: rewriting, and multiplying; so is one of
+/// experts: ordering the tokens by them, and multiplying.
 class TapeRun {
  public:
   explicit TapeRun(const Program& program) : program_(program) {}
@@ -36,8 +37,8 @@ class TapeRun {
 /// `positions` positions. A multiple of 64.
 size_t tapeScratch(const Program& program, size_t tokens, size_t positions);
 
-/// Bytes that the activations of any product take once its kernels for many rows have rewritten them, for steps of up to `tokens`
-/// tokens; 0 where none does.
+/// Bytes that any product needs to prepare itself, for steps of up to `tokens` tokens: activations as its kernels for
+/// many rows take them, or the order of its experts; 0 where none does.
 size_t tapePrepared(const Program& program, size_t tokens);
 
 }  // namespace clavis

@@ -220,6 +220,9 @@ describe("experts", () => {
     { experts: 8, used: 3, normalize: 1, shared: 0, k: 96, n: 20, count: 9 },
     { experts: 17, used: 17, normalize: 0, shared: 0, k: 32, n: 7, count: 3 },
     { experts: 2, used: 2, normalize: 1, shared: 1, k: 32, n: 130, count: 40 },
+    { experts: 128, used: 8, normalize: 1, shared: 1, k: 64, n: 300, count: 2 },
+    { experts: 3, used: 1, normalize: 0, shared: 0, k: 64, n: 300, count: 200 },
+    { experts: 40, used: 2, normalize: 1, shared: 0, k: 32, n: 257, count: 70 },
   ])("route, expertMatmul, expertSum: $used of $experts for $count tokens", async (shape) => {
     const { experts, used, normalize, shared, k, n, count } = shape;
     for (const integer of [false, true]) {
