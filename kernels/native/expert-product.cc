@@ -9,8 +9,8 @@ namespace clavis {
 
 namespace {
 
-/// Rows of one expert that are multiplied together, and columns between putting their outputs in place: what they and
-/// their inputs take stays within a core's second-level cache.
+/// Rows of one expert that are multiplied together, and columns (a multiple of any group) between putting their outputs
+/// in place: what they and their inputs take stays within a core's second-level cache.
 constexpr size_t mostRows = 64, mostColumns = 256;
 
 /// Choices, token · used + j, in the order of their experts.
@@ -46,10 +46,21 @@ struct Cut {
   }
 };
 
+/// Gathered inputs; then these as kernels for many rows take them; outputs; and what the product itself needs.
 struct Scratch {
-  size_t outputs, rest;
-  explicit Scratch(const Call& call)
-      : outputs(to64(mostRows * call.aStride())), rest(outputs + mostRows * mostColumns * sizeof(float)) {}
+  size_t prepared, outputs, rest, bytes;
+  explicit Scratch(const Call& call) {
+    const MatrixKernels& matrix = *call.program.matrix;
+    const int format = call.weight(8).format;
+    const ManyRowKernels* manyRows = call.weight(8).manyRows;
+    const size_t k = call.size(10);
+    const bool prepares = manyRows != nullptr && manyRows->preparedBytes != nullptr;
+    prepared = to64(mostRows * call.aStride());
+    outputs = prepared + (prepares ? to64(manyRows->preparedBytes(mostRows, k)) : 0);
+    rest = outputs + mostRows * mostColumns * sizeof(float);
+    bytes = rest + matrix.scratchBytes(format, k);
+    if (manyRows != nullptr) bytes = std::max(bytes, rest + manyRows->scratchBytes(format, k));
+  }
 };
 
 }  // namespace
@@ -96,34 +107,46 @@ void expertChunk(const Call& call, size_t chunk, uint8_t* scratch) {
   const size_t first = chunk % cut.tiles * cut.columns, last = std::min(first + cut.columns, n);
   const uint8_t* columns = weight.data + expert * weight.expertBytes;
   uint8_t* rest = scratch + places.rest;
-  const auto inputOf = [&](size_t choice) { return call.a(shared ? choice / used : choice); };
+  const auto inputOf = [&](int32_t choice) {
+    const size_t row = static_cast<size_t>(choice);
+    return call.a(shared ? row / used : row);
+  };
+  const auto outputOf = [&](int32_t choice) { return call.outF32(static_cast<size_t>(choice)); };
 
   for (size_t at = order.begin(expert), end = order.end(expert); at < end; at += mostRows) {
     const size_t count = std::min(mostRows, end - at);
     const int32_t* choices = order.choices + at;
     if (count == 1) {
-      const size_t row = static_cast<size_t>(choices[0]);
-      matrix.matmulTile(weight.format, call.outF32(row), 0, inputOf(row), 0, 1, columns, n, k, nullptr, nullptr, 0,
-                        first, last, rest);
+      matrix.matmulTile(weight.format, outputOf(choices[0]), 0, inputOf(choices[0]), 0, 1, columns, n, k, nullptr,
+                        nullptr, 0, first, last, rest);
       continue;
     }
-    for (size_t i = 0; i < count; i++) std::memcpy(scratch + i * stride, inputOf(static_cast<size_t>(choices[i])), stride);
+    const uint8_t* inputs = scratch;
+    for (size_t i = 0; i < count; i++) std::memcpy(scratch + i * stride, inputOf(choices[i]), stride);
+    auto multiply = matrix.matmulTile;
+    size_t step = groupsPerChunk(call, count) * matrix.group;
+    const ManyRowKernels* manyRows = weight.manyRows;
+    if (manyRows != nullptr && count >= manyRows->fromRows) {
+      multiply = manyRows->matmulTile;
+      step = manyRows->mostColumns;
+      if (manyRows->preparedBytes != nullptr) {
+        manyRows->prepareRows(weight.format, scratch, stride, k, 0, count, scratch + places.prepared);
+        inputs = scratch + places.prepared;
+      }
+    }
+    step = std::min(step, mostColumns);
     float* outputs = reinterpret_cast<float*>(scratch + places.outputs);
-    const size_t step = std::min(groupsPerChunk(call, count) * matrix.group, mostColumns / matrix.group * matrix.group);
     for (size_t column = first; column < last; column += step) {
       const size_t width = std::min(step, last - column);
-      matrix.matmulTile(weight.format, outputs, mostColumns * sizeof(float), scratch, stride, count,
-                        columns + column / matrix.group * groupBytes(call), width, k, nullptr, nullptr, 0, 0, width, rest);
+      multiply(weight.format, outputs, mostColumns * sizeof(float), inputs, stride, count,
+               columns + column / matrix.group * groupBytes(call), width, k, nullptr, nullptr, 0, 0, width, rest);
       for (size_t i = 0; i < count; i++) {
-        std::memcpy(call.outF32(static_cast<size_t>(choices[i])) + column, outputs + i * mostColumns,
-                    width * sizeof(float));
+        std::memcpy(outputOf(choices[i]) + column, outputs + i * mostColumns, width * sizeof(float));
       }
     }
   }
 }
 
-size_t expertScratch(const Call& call) {
-  return Scratch(call).rest + call.program.matrix->scratchBytes(call.weight(8).format, call.size(10));
-}
+size_t expertScratch(const Call& call) { return Scratch(call).bytes; }
 
 }  // namespace clavis

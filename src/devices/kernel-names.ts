@@ -50,7 +50,7 @@ function kernelName(
       const isFloat = weight === "f32" || weight === "f16" || weight === "bf16";
       const name = op === "matmul" ? "matmul" : "expert_matmul";
       const matrix = weights[call[wordOf(op, "weight")]];
-      const many = (op === "matmul" && matrix.kind === "matrix" && manyRows?.(packedType(matrix.type))) || "";
+      const many = (matrix.kind === "matrix" && manyRows?.(packedType(matrix.type))) || "";
       return `${name}_f32_${isFloat ? "f32" : "q8"}_${weight}_${isFloat ? float : integer}${many && `+${many}`}`;
     }
     case "embed":
