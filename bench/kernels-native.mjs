@@ -9,4 +9,4 @@
  */
 import { buildAndRun } from "./build-native.mjs";
 
-buildAndRun("kernels-native.cc", /^(cpu|matmul.*|pack.*)\.cc$/);
+buildAndRun("kernels-native.cc", /^(cpu|grids|matmul.*|pack.*)\.cc$/);

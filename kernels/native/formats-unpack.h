@@ -234,31 +234,67 @@ struct FormIQ4_XS : PlainForm {
   }
 };
 
-/// Codes of 8 bits as they are kept.
-INLINE Codes bytes(const uint8_t* codes, int i) {
-  const Codes x = line(codes, i);
-  return Vec::signedBytes ? x : Vec::flipBytes(x, 0x80);
+/// The odd number 2 · s + 1 that a 4-bit scale s stands for: half-byte i of every lane.
+INLINE Codes oddScale(Codes x, int i) {
+  return Vec::either(Vec::shiftLeft(Vec::andBytes32(Vec::shiftRight(x, 4 * i), 0x0f), 1), Vec::splatWord(1));
 }
 
-struct FormCodes32 : PlainForm {
-  static constexpr int id = kCodes32, bits = 8, offsetBits = Vec::signedBytes ? -1 : 7;
-  INLINE Codes unit(const uint8_t* codes, int j, int u) { return bytes(codes, 8 * j + u); }
-  /// The scale of 32 values goes into their d, exactly: an f16 times five bits.
-  INLINE void scales(const uint8_t* s, size_t row, int j, Scales& out) {
-    const Codes scale = byteOf(line(s + 64 + 4 * row, j >> 2), j & 3);
-    out.d = Vec::mul(Vec::loadFloats(s + 4 * row), Vec::toFloat(scale));
+/// d times `factor` and the 4-bit scale of 32 values, exactly: an f16 times five bits.
+INLINE Floats scaledHalves(const uint8_t* s, size_t row, int j, float factor) {
+  const Floats d = Vec::mul(Vec::halves(s + 2 * row), Vec::splat(factor));
+  return Vec::mul(d, Vec::toFloat(oddScale(line(s + 32 + 4 * row, 0), j)));
+}
+
+/// The codes of the types with tables (grids.h), by their places: with something added so as not to be negative.
+constexpr int8_t kIq2From64[16] = {64 + 8, 64 + 25, 64 + 43, 64, 64 - 8, 64 - 25, 64 - 43, 64};
+constexpr int8_t kIq3XxsFrom64[16] = {68, 76, 84, 92, 100, 108, 116, 126, 60, 52, 44, 36, 28, 20, 12, 2};
+constexpr int8_t kIq3SFrom16[16] = {17, 19, 21, 23, 25, 27, 29, 31, 15, 13, 11, 9, 7, 5, 3, 1};
+
+struct FormIQ3_XXS : PlainForm {
+  static constexpr int id = kIQ3_XXS, bits = 7, offsetBits = 6;
+  INLINE Codes unit(const uint8_t* codes, int j, int u) {
+    return Vec::lookup(kIq3XxsFrom64, nibbles(codes + 64 * 4 * j, u));
   }
+  INLINE void scales(const uint8_t* s, size_t row, int j, Scales& out) { out.d = scaledHalves(s, row, j, 0.25f); }
 };
 
-struct FormCodes16 : PlainForm {
-  static constexpr int id = kCodes16, bits = 8, offsetBits = Vec::signedBytes ? -1 : 7;
+struct FormIQ3_S : PlainForm {
+  static constexpr int id = kIQ3_S, bits = 5, offsetBits = 4;
+  INLINE Codes unit(const uint8_t* codes, int j, int u) {
+    return Vec::lookup(kIq3SFrom16, nibbles(codes + 64 * 4 * j, u));
+  }
+  INLINE void scales(const uint8_t* s, size_t row, int j, Scales& out) { out.d = scaledHalves(s, row, j, 1.0f); }
+};
+
+/// Codes of IQ2, three bits each (grids.h): those that are whole in their byte cost a shift and a mask.
+INLINE Codes iq2Codes(const uint8_t* codes, int j, int u) {
+  Codes place;
+  if (j < 6) {
+    place = Vec::andBytes(Vec::shiftRight(line(codes, 8 * (j >> 1) + u), 3 * (j & 1)), 0x07);
+  } else {
+    const Codes low = Vec::andBytes(Vec::shiftRight(line(codes, j == 6 ? u : 16 + u), 6), 0x03);
+    const Codes sign = Vec::andBytes(Vec::shiftRight(line(codes, 8 + u), j == 6 ? 4 : 5), 0x04);
+    place = Vec::either(low, sign);
+  }
+  return Vec::lookup(kIq2From64, place);
+}
+
+struct FormIQ2_XXS : PlainForm {
+  static constexpr int id = kIQ2_XXS, period = 8, bits = 7, offsetBits = 6;
+  INLINE Codes unit(const uint8_t* codes, int j, int u) { return iq2Codes(codes, j, u); }
+  INLINE void scales(const uint8_t* s, size_t row, int j, Scales& out) { out.d = scaledHalves(s, row, j, 0.125f); }
+};
+
+/// Of IQ2_S, too.
+struct FormIQ2_XS : PlainForm {
+  static constexpr int id = kIQ2_XS, period = 8, bits = 7, offsetBits = 6;
   static constexpr bool scaled = true, halves = true;
-  INLINE Codes unit(const uint8_t* codes, int j, int u) { return bytes(codes, 8 * j + u); }
+  INLINE Codes unit(const uint8_t* codes, int j, int u) { return iq2Codes(codes, j, u); }
   INLINE void scales(const uint8_t* s, size_t row, int j, Scales& out) {
-    out.d = Vec::loadFloats(s + 4 * row);
-    const Codes four = line(s + 64 + 4 * row, j >> 1);
-    out.scale[0] = byteOf(four, 2 * (j & 1));
-    out.scale[1] = byteOf(four, 2 * (j & 1) + 1);
+    out.d = Vec::mul(Vec::halves(s + 2 * row), Vec::splat(0.125f));
+    const Codes four = line(s + 32 + 4 * row, j >> 2);
+    out.scale[0] = oddScale(four, 2 * (j & 3));
+    out.scale[1] = oddScale(four, 2 * (j & 3) + 1);
   }
 };
 

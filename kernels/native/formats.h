@@ -7,7 +7,7 @@
 
 namespace clavis {
 
-/// GGUF's numbers of tensor types, and ours (from 256 on) of forms that no file has.
+/// GGUF's numbers of tensor types.
 enum Format : int {
   kF32 = 0,
   kF16 = 1,
@@ -31,8 +31,6 @@ enum Format : int {
   kBF16 = 30,
   kTQ2_0 = 35,
   kMXFP4 = 39,
-  kCodes32 = 256,  // codes of 8 bits, an f32 scale and 8-bit scales of 32 values each
-  kCodes16 = 257,  // the same with scales of 16 values each
 };
 
 /// Rows that lie interleaved: as many as a 512-bit register has 32-bit lanes.
@@ -49,11 +47,12 @@ struct Plane {
   bool fifths = false;
 };
 
-/// A block format, and its planes: those of the codes, then those of the scales.
+/// A block format, and its planes: those of the codes, then those of the scales. Types with tables (grids.h) have another
+/// block than in the file.
 ///
 /// A packed group of sixteen rows: the codes of all blocks of the width, then the scales of all blocks, then zeros up
 /// to a multiple of 64. So codes always begin on a cache line, and the group takes as many bytes as sixteen rows in the
-/// file, but for that rounding.
+/// file, but for that rounding and for types with tables.
 struct BlockFormat {
   int id;
   uint16_t values;
@@ -88,9 +87,12 @@ constexpr BlockFormat kBlockFormats[] = {
     {kIQ4_XS, 256, 136, 1, 3, {{8, 4, 32}, {0, 2, 1}, {2, 2, 1}, {4, 4, 1}}},
     {kTQ2_0, 256, 66, 1, 1, {{0, 4, 16}, {64, 2, 1}}},
     {kMXFP4, 32, 17, 1, 1, {{1, 4, 4}, {0, 1, 1}}},
-    // As pack.cc writes them: d, scales, codes.
-    {kCodes32, 256, 268, 1, 2, {{12, 4, 64}, {0, 4, 1}, {4, 4, 2}}},
-    {kCodes16, 256, 276, 1, 2, {{20, 4, 64}, {0, 4, 1}, {4, 4, 4}}},
+    // As grids.cc writes them: d, 4-bit scales, codes' places and signs.
+    {kIQ2_XXS, 256, 102, 1, 2, {{6, 4, 24}, {0, 2, 1}, {2, 4, 1}}},
+    {kIQ2_XS, 256, 106, 1, 2, {{10, 4, 24}, {0, 2, 1}, {2, 4, 2}}},
+    {kIQ2_S, 256, 106, 1, 2, {{10, 4, 24}, {0, 2, 1}, {2, 4, 2}}},
+    {kIQ3_XXS, 256, 134, 1, 2, {{6, 4, 32}, {0, 2, 1}, {2, 4, 1}}},
+    {kIQ3_S, 256, 134, 1, 2, {{6, 4, 32}, {0, 2, 1}, {2, 4, 1}}},
 };
 
 /// Bytes of a block of the types with tables (grids.h) in the file; 0 for all others.
@@ -105,16 +107,10 @@ constexpr size_t gridBlockBytes(int id) {
   }
 }
 
-/// The form in which a format is kept and computed with: types with tables as their codes, all others as they are.
-constexpr int formOf(int id) {
-  if (gridBlockBytes(id) == 0) return id;
-  return id == kIQ2_XS || id == kIQ2_S ? kCodes16 : kCodes32;
-}
-
-/// The block format of a format's form; nullptr for all that have none.
+/// The block format with this number; nullptr for all others.
 constexpr const BlockFormat* blockFormat(int id) {
   for (const BlockFormat& format : kBlockFormats) {
-    if (format.id == formOf(id)) return &format;
+    if (format.id == id) return &format;
   }
   return nullptr;
 }
@@ -130,6 +126,15 @@ constexpr bool everyByteOnce() {
   return true;
 }
 static_assert(everyByteOnce(), "planes take every byte of a block, and codes whole cache lines");
+
+/// Bytes of the largest packed block of a type with a table.
+constexpr size_t kMostGridBytes = 134;
+static_assert([] {
+  for (const BlockFormat& format : kBlockFormats) {
+    if (gridBlockBytes(format.id) && format.bytes > kMostGridBytes) return false;
+  }
+  return true;
+}());
 
 /// Bytes of one value of F32, F16 or BF16; 0 for all others.
 constexpr size_t floatBytes(int id) { return id == kF32 ? 4 : id == kF16 || id == kBF16 ? 2 : 0; }

@@ -120,7 +120,7 @@ TARGET static void unpackGroup(const uint8_t* group, size_t k, size_t from, size
   const uint8_t* scales = group + k / format.values * format.codeBytes() + from / format.values * format.scaleBytes();
   for (size_t block = from; block < to; block += format.values) {
     for (int turn = 0; turn < format.values / 32; turn += Form::period) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int step = 0; step < Form::period; ++step, tiles += kTileBytes) {
         unpackTile<Form>(codes, scales, turn + step, tiles);
       }
@@ -182,7 +182,7 @@ TARGET static void turnGroup(const uint8_t* group, size_t k, size_t from, size_t
 
 /// Sixteen rows' values [from, to) as tiles; whole tiles are written.
 TARGET static void makePanel(int format, const uint8_t* group, size_t k, size_t from, size_t to, uint8_t* tiles) {
-  switch (formOf(format)) {
+  switch (format) {
     case kF16: return turnGroup<FormF16>(group, k, from, to, tiles);
     case kBF16: return turnGroup<FormBF16>(group, k, from, to, tiles);
     case kQ4_0: return unpackGroup<FormQ4_0>(group, k, from, to, tiles);
@@ -195,12 +195,15 @@ TARGET static void makePanel(int format, const uint8_t* group, size_t k, size_t 
     case kQ4_K: return unpackGroup<FormQ4_K>(group, k, from, to, tiles);
     case kQ5_K: return unpackGroup<FormQ5_K>(group, k, from, to, tiles);
     case kQ6_K: return unpackGroup<FormQ6_K>(group, k, from, to, tiles);
+    case kIQ2_XXS: return unpackGroup<FormIQ2_XXS>(group, k, from, to, tiles);
+    case kIQ2_XS: return unpackGroup<FormIQ2_XS>(group, k, from, to, tiles);
+    case kIQ2_S: return unpackGroup<FormIQ2_XS>(group, k, from, to, tiles);
+    case kIQ3_XXS: return unpackGroup<FormIQ3_XXS>(group, k, from, to, tiles);
+    case kIQ3_S: return unpackGroup<FormIQ3_S>(group, k, from, to, tiles);
     case kIQ4_NL: return unpackGroup<FormIQ4_NL>(group, k, from, to, tiles);
     case kIQ4_XS: return unpackGroup<FormIQ4_XS>(group, k, from, to, tiles);
     case kTQ2_0: return unpackGroup<FormTQ2_0>(group, k, from, to, tiles);
     case kMXFP4: return unpackGroup<FormMXFP4>(group, k, from, to, tiles);
-    case kCodes32: return unpackGroup<FormCodes32>(group, k, from, to, tiles);
-    case kCodes16: return unpackGroup<FormCodes16>(group, k, from, to, tiles);
   }
 }
 

@@ -99,12 +99,12 @@ struct Vec {
     METHOD Codes finish() { return sum; }
   };
 #else
-  /// A pair of products is at most 2 · 127 · (2^bits − 1), and i16 holds 32,767: so 8, 4 or 2 units of four codes fit
+  /// A pair of products is at most 2 · 127 · (2^bits − 1), and i16 holds 32,767: so 8, 4, 2 or 1 units of four codes fit
   /// before the pairs must be widened. Signed codes of 8 bits are split into magnitude and sign, the sign passed to the
   /// activation: 2 · 127 · 128 = 32,512.
   template <int bits, int units>
   struct Dot {
-    static constexpr int room = bits == 8 ? 1 : bits == 6 ? 2 : bits == 5 ? 4 : 8;
+    static constexpr int room = bits >= 7 ? 1 : bits == 6 ? 2 : bits == 5 ? 4 : 8;
     static_assert(room * 2 * 127 * (bits == 8 ? 128 : (1 << bits) - 1) <= 32767);
     static constexpr int fit = room < units ? room : units;
     Codes sum;

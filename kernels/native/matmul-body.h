@@ -267,7 +267,7 @@ INLINE void dotGroup(Floats (&acc)[P][R], const uint8_t* group, size_t row, size
   Place at{0, q8ScalesAt(k), q8SumsAt(k), q8HalvesAt(k)};
   for (size_t block = 0; block < k; block += format.values) {
     for (int turn = 0; turn < times32; turn += Form::period) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int step = 0; step < Form::period; ++step) {
         if constexpr (prefetches) {
           soon.pass(allBytes, codesBytes);
@@ -519,7 +519,7 @@ TARGET static void matmulTile(int format, float* out, size_t outStride, const ui
                               const uint8_t* weight, size_t n, size_t k, const float* bias, const float* residual,
                               size_t residualStride, size_t first, size_t last, uint8_t*) {
   const Tile tile{{out, outStride, bias, residual, residualStride}, a, aStride, weight, n, k, first, last};
-  switch (formOf(format)) {
+  switch (format) {
     case kF32: return runFloatTile<FormF32>(tile, rows);
     case kF16: return runFloatTile<FormF16>(tile, rows);
     case kBF16: return runFloatTile<FormBF16>(tile, rows);
@@ -533,12 +533,15 @@ TARGET static void matmulTile(int format, float* out, size_t outStride, const ui
     case kQ4_K: return runTile<FormQ4_K>(tile, rows);
     case kQ5_K: return runTile<FormQ5_K>(tile, rows);
     case kQ6_K: return runTile<FormQ6_K>(tile, rows);
+    case kIQ2_XXS: return runTile<FormIQ2_XXS>(tile, rows);
+    case kIQ2_XS: return runTile<FormIQ2_XS>(tile, rows);
+    case kIQ2_S: return runTile<FormIQ2_XS>(tile, rows);
+    case kIQ3_XXS: return runTile<FormIQ3_XXS>(tile, rows);
+    case kIQ3_S: return runTile<FormIQ3_S>(tile, rows);
     case kIQ4_NL: return runTile<FormIQ4_NL>(tile, rows);
     case kIQ4_XS: return runTile<FormIQ4_XS>(tile, rows);
     case kTQ2_0: return runTile<FormTQ2_0>(tile, rows);
     case kMXFP4: return runTile<FormMXFP4>(tile, rows);
-    case kCodes32: return runTile<FormCodes32>(tile, rows);
-    case kCodes16: return runTile<FormCodes16>(tile, rows);
   }
 }
 

@@ -131,7 +131,7 @@ void gatherRow(int format, const uint8_t* weight, size_t, size_t width, size_t r
   const uint8_t* group = weight + packedBytes(format, row / kGroup * kGroup, width);
   const uint8_t* values = group + row % kGroup * width * floatBytes(format);
   row %= kGroup;
-  switch (formOf(format)) {
+  switch (format) {
     case kF32: std::memcpy(out, values, width * 4); return;
     case kF16: for (size_t i = 0; i < width; ++i) out[i] = FormF16::load(values + 2 * i); return;
     case kBF16: for (size_t i = 0; i < width; ++i) out[i] = FormBF16::load(values + 2 * i); return;
@@ -145,12 +145,15 @@ void gatherRow(int format, const uint8_t* weight, size_t, size_t width, size_t r
     case kQ4_K: return gather<FormQ4_K>(group, row, width, out);
     case kQ5_K: return gather<FormQ5_K>(group, row, width, out);
     case kQ6_K: return gather<FormQ6_K>(group, row, width, out);
+    case kIQ2_XXS: return gather<FormIQ2_XXS>(group, row, width, out);
+    case kIQ2_XS: return gather<FormIQ2_XS>(group, row, width, out);
+    case kIQ2_S: return gather<FormIQ2_XS>(group, row, width, out);
+    case kIQ3_XXS: return gather<FormIQ3_XXS>(group, row, width, out);
+    case kIQ3_S: return gather<FormIQ3_S>(group, row, width, out);
     case kIQ4_NL: return gather<FormIQ4_NL>(group, row, width, out);
     case kIQ4_XS: return gather<FormIQ4_XS>(group, row, width, out);
     case kTQ2_0: return gather<FormTQ2_0>(group, row, width, out);
     case kMXFP4: return gather<FormMXFP4>(group, row, width, out);
-    case kCodes32: return gather<FormCodes32>(group, row, width, out);
-    case kCodes16: return gather<FormCodes16>(group, row, width, out);
   }
 }
 

@@ -98,7 +98,7 @@ struct Vec {
   /// As in matmul-avx2.cc.
   template <int bits, int units>
   struct Dot {
-    static constexpr int room = bits == 8 ? 1 : bits == 6 ? 2 : bits == 5 ? 4 : 8;
+    static constexpr int room = bits >= 7 ? 1 : bits == 6 ? 2 : bits == 5 ? 4 : 8;
     static_assert(room * 2 * 127 * (bits == 8 ? 128 : (1 << bits) - 1) <= 32767);
     static constexpr int fit = room < units ? room : units;
     Codes sum;

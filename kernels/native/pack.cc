@@ -36,30 +36,20 @@ void interleave(const uint8_t* source, size_t stride, size_t rows, size_t count,
   }
 }
 
-/// Writes a block of a type with a table as one of its form.
-void writeCodes(int format, const BlockFormat& form, const uint8_t* source, uint8_t* target) {
-  GridBlock block;
-  readGridBlock(format, source, block);
-  const size_t scales = form.bytes - sizeof block.d - sizeof block.codes;
-  std::memcpy(target, &block.d, sizeof block.d);
-  std::memcpy(target + sizeof block.d, block.scales, scales);
-  std::memcpy(target + sizeof block.d + scales, block.codes, sizeof block.codes);
-}
-
 /// Packs `rows` ≤ 16 rows of a format that has blocks.
 void packGroup(int format, const uint8_t* source, uint8_t* target, size_t rows, size_t width) {
   const BlockFormat& form = *blockFormat(format);
   const bool isGrid = gridBlockBytes(format) != 0;
   const size_t blocks = width / form.values;
   const size_t fileBytes = fileBlockBytes(format);
-  uint8_t written[kGroup * sizeof(GridBlock)];
+  uint8_t written[kGroup * kMostGridBytes];
   uint8_t* codes = target;
   uint8_t* scales = target + blocks * form.codeBytes();
   for (size_t block = 0; block < blocks; ++block, source += fileBytes) {
     const uint8_t* first = source;
     size_t stride = blocks * fileBytes;
     if (isGrid) {
-      for (size_t row = 0; row < rows; ++row) writeCodes(format, form, source + row * stride, written + row * form.bytes);
+      for (size_t row = 0; row < rows; ++row) writeGridForm(format, source + row * stride, written + row * form.bytes);
       first = written;
       stride = form.bytes;
     }

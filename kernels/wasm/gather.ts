@@ -2,8 +2,8 @@
 import { codeBits, codeOffset, codesAt } from "./formats/codes";
 import { hasMinima, minimumOf, minimumPair, partScale, scaleGroup, scaleOf, scalePair } from "./formats/scales";
 import {
-  BF16, blockValues, bodiesAt, bodyBytes, Codes16, Codes32, F16, F32, headBytes, IQ4_NL, IQ4_XS, MXFP4, numberOf, Q2_K,
-  Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, stripBytes, TQ2_0,
+  BF16, blockValues, bodiesAt, bodyBytes, F16, F32, headBytes, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS, IQ4_NL, IQ4_XS, MXFP4,
+  numberOf, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, stripBytes, TQ2_0,
 } from "./formats/shape";
 import { weightAt, weightBytes } from "./matmul-float";
 
@@ -31,8 +31,10 @@ export function gatherRow(format: i32, weight: usize, n: i32, width: i32, row: i
   else if (format == numberOf<IQ4_XS>()) gatherBlocks<IQ4_XS>(weight, width, row, out);
   else if (format == numberOf<TQ2_0>()) gatherBlocks<TQ2_0>(weight, width, row, out);
   else if (format == numberOf<MXFP4>()) gatherBlocks<MXFP4>(weight, width, row, out);
-  else if (format == numberOf<Codes32>()) gatherBlocks<Codes32>(weight, width, row, out);
-  else if (format == numberOf<Codes16>()) gatherBlocks<Codes16>(weight, width, row, out);
+  else if (format == numberOf<IQ2_XXS>()) gatherBlocks<IQ2_XXS>(weight, width, row, out);
+  else if (format == numberOf<IQ2_XS>()) gatherBlocks<IQ2_XS>(weight, width, row, out);
+  else if (format == numberOf<IQ3_XXS>()) gatherBlocks<IQ3_XXS>(weight, width, row, out);
+  else if (format == numberOf<IQ3_S>()) gatherBlocks<IQ3_S>(weight, width, row, out);
 }
 
 function gatherFloats<F>(weight: usize, width: i32, row: i32, out: usize): void {

@@ -2,8 +2,8 @@
 //
 // Matrix × activations: picks the code for a format. (AssemblyScript)
 import {
-  BF16, Codes16, Codes32, F16, F32, IQ4_NL, IQ4_XS, MXFP4, numberOf, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K,
-  Q6_K, Q8_0, stripBytes, TQ2_0,
+  BF16, F16, F32, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS, IQ4_NL, IQ4_XS, MXFP4, numberOf, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0,
+  Q5_1, Q5_K, Q6_K, Q8_0, stripBytes, TQ2_0,
 } from "./formats/shape";
 import { floatScratch, floatSums, weightBytes } from "./matmul-float";
 import { rowSums, rowsTogether, stripScratch, stripSums } from "./matmul-strip";
@@ -88,11 +88,19 @@ export function matmulTile(
       out, outStride, a, aStride, count, weight, k,
       bias, residual, residualStride, first, last, scratch,
     );
-    else if (format == numberOf<Codes32>()) strips<Codes32>(
+    else if (format == numberOf<IQ2_XXS>()) strips<IQ2_XXS>(
       out, outStride, a, aStride, count, weight, k,
       bias, residual, residualStride, first, last, scratch,
     );
-    else if (format == numberOf<Codes16>()) strips<Codes16>(
+    else if (format == numberOf<IQ2_XS>()) strips<IQ2_XS>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<IQ3_XXS>()) strips<IQ3_XXS>(
+      out, outStride, a, aStride, count, weight, k,
+      bias, residual, residualStride, first, last, scratch,
+    );
+    else if (format == numberOf<IQ3_S>()) strips<IQ3_S>(
       out, outStride, a, aStride, count, weight, k,
       bias, residual, residualStride, first, last, scratch,
     );

@@ -1,7 +1,7 @@
 // From GGUF's rows to strips (formats/shape.ts) and the memory they take. (AssemblyScript)
 import {
-  BF16, blockBytes, blockValues, bodiesAt, bodyBytes, Codes16, Codes32, F16, F32, headBytes, IQ4_NL, IQ4_XS, is, MXFP4,
-  numberOf, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, stripBytes, TQ2_0,
+  BF16, blockBytes, blockValues, bodiesAt, bodyBytes, F16, F32, headBytes, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS, IQ4_NL,
+  IQ4_XS, is, isIQ3, MXFP4, numberOf, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, stripBytes, TQ2_0,
 } from "./formats/shape";
 
 /** Bytes of a packed matrix; rows are padded to a multiple of four. 0 for a format that is not packed. */
@@ -24,8 +24,10 @@ export function packedBytes(format: i32, rows: i32, width: i32): usize {
   if (format == numberOf<IQ4_XS>()) return strips * stripBytes<IQ4_XS>(width);
   if (format == numberOf<TQ2_0>()) return strips * stripBytes<TQ2_0>(width);
   if (format == numberOf<MXFP4>()) return strips * stripBytes<MXFP4>(width);
-  if (format == numberOf<Codes32>()) return strips * stripBytes<Codes32>(width);
-  if (format == numberOf<Codes16>()) return strips * stripBytes<Codes16>(width);
+  if (format == numberOf<IQ2_XXS>()) return strips * stripBytes<IQ2_XXS>(width);
+  if (format == numberOf<IQ2_XS>()) return strips * stripBytes<IQ2_XS>(width);
+  if (format == numberOf<IQ3_XXS>()) return strips * stripBytes<IQ3_XXS>(width);
+  if (format == numberOf<IQ3_S>()) return strips * stripBytes<IQ3_S>(width);
   return 0;
 }
 
@@ -53,8 +55,10 @@ export function packRows(format: i32, source: usize, target: usize, rows: i32, w
   else if (format == numberOf<IQ4_XS>()) packStrips<IQ4_XS>(source, target, rows, width);
   else if (format == numberOf<TQ2_0>()) packStrips<TQ2_0>(source, target, rows, width);
   else if (format == numberOf<MXFP4>()) packStrips<MXFP4>(source, target, rows, width);
-  else if (format == numberOf<Codes32>()) packStrips<Codes32>(source, target, rows, width);
-  else if (format == numberOf<Codes16>()) packStrips<Codes16>(source, target, rows, width);
+  else if (format == numberOf<IQ2_XXS>()) packStrips<IQ2_XXS>(source, target, rows, width);
+  else if (format == numberOf<IQ2_XS>()) packStrips<IQ2_XS>(source, target, rows, width);
+  else if (format == numberOf<IQ3_XXS>()) packStrips<IQ3_XXS>(source, target, rows, width);
+  else if (format == numberOf<IQ3_S>()) packStrips<IQ3_S>(source, target, rows, width);
 }
 
 function packFloats(source: usize, target: usize, rows: i32, rowBytes: i32): void {
@@ -91,7 +95,7 @@ function packStrips<F>(source: usize, target: usize, rows: i32, width: i32): voi
 // @ts-ignore: decorator
 @inline
 function clearRows<F>(strip: usize, bodies: usize, blocks: i32, first: i32): void {
-  const size: usize = is<F, MXFP4>() ? 1 : is<F, Codes32>() || is<F, Codes16>() ? 4 : 2; // of a number in the head
+  const size: usize = is<F, MXFP4>() ? 1 : 2; // of a number in the head
   const heads = strip + <usize>(blocks * headBytes<F>());
   for (let p = strip; p < heads; p += size << 2) {
     for (let row = <usize>first; row < 4; row++) memory.fill(p + row * size, 0, size);
@@ -168,16 +172,22 @@ function packBlock<F>(s0: usize, s1: usize, s2: usize, s3: usize, head: usize, b
     store<u8>(head + 2, load<u8>(s2));
     store<u8>(head + 3, load<u8>(s3));
     vectors(s0, s1, s2, s3, 1, 1, body);
-  } else if (is<F, Codes32>()) {
-    // f32 scale, 8 scales, 256 bytes
-    words(s0, s1, s2, s3, 0, head);
-    words(s0, s1, s2, s3, 4, body);
-    words(s0, s1, s2, s3, 8, body + 16);
-    vectors(s0, s1, s2, s3, 12, 16, body + 32);
-  } else if (is<F, Codes16>()) {
-    // f32 scale, 16 scales, 256 bytes
-    words(s0, s1, s2, s3, 0, head);
-    vectors(s0, s1, s2, s3, 4, 17, body);
+  } else if (isIQ3<F>()) {
+    // f16 scale, 4 bytes of scales, 128 bytes
+    halves(s0, s1, s2, s3, 0, head);
+    words(s0, s1, s2, s3, 2, body);
+    vectors(s0, s1, s2, s3, 6, 8, body + 16);
+  } else if (is<F, IQ2_XXS>()) {
+    // f16 scale, 4 bytes of scales, 32 bytes of signs, 64 bytes
+    halves(s0, s1, s2, s3, 0, head);
+    words(s0, s1, s2, s3, 2, body);
+    vectors(s0, s1, s2, s3, 6, 6, body + 16);
+  } else if (is<F, IQ2_XS>()) {
+    // the same with 8 bytes of scales
+    halves(s0, s1, s2, s3, 0, head);
+    words(s0, s1, s2, s3, 2, body);
+    words(s0, s1, s2, s3, 6, body + 16);
+    vectors(s0, s1, s2, s3, 10, 6, body + 32);
   }
 }
 

@@ -108,6 +108,17 @@ describeNative("native: steps", () => {
   });
 });
 
+describeNative("native: weights", () => {
+  test("take the bytes that are read for a token", () => {
+    const device = nativeDevice();
+    expect(device.packedType("IQ3_S")).toBe("IQ3_S");
+    expect(device.packedRowBytes("Q4_K", 512)).toBe(2 * 144);
+    expect(device.packedRowBytes("IQ3_S", 512)).toBe(2 * (2 + 4 + 128));
+    expect(device.packedRowBytes("IQ2_S", 512)).toBe(2 * (2 + 8 + 32 + 64));
+    expect(device.packedRowBytes("TQ1_0", 512)).toBe((512 / 32) * 34);
+  });
+});
+
 describeNative("native: measurements", () => {
   test.each([1, 2, 4])("with %d threads: figures that a machine can have", async (threads) => {
     const device = nativeDevice({ threads });

@@ -166,8 +166,8 @@ describe("what it says of itself", () => {
     expect(simd.kernelNames(plan).at(-1)).toBe("matmul_f32_q8_q80_simd128");
     expect(relaxed.packedType("TQ1_0")).toBe("Q8_0");
     expect(relaxed.packedType("IQ2_XS")).toBe("IQ2_XS");
-    expect(relaxed.packedRowBytes("IQ2_XS", 512)).toBe(2 * (4 + 16 + 256));
-    expect(relaxed.packedRowBytes("IQ3_S", 512)).toBe(2 * (4 + 8 + 256));
+    expect(relaxed.packedRowBytes("IQ2_XS", 512)).toBe(2 * (2 + 8 + 32 + 64));
+    expect(relaxed.packedRowBytes("IQ3_S", 512)).toBe(2 * (2 + 4 + 128));
     expect(relaxed.packedType("Q4_K")).toBe("Q4_K");
   });
 

@@ -2,15 +2,18 @@
 //
 // A block of 256 values is taken as eight parts of 32: half `n` (0, 1; known when running) and part `j` of the
 // half (0…3; constant). Blocks of 32 have n = j = 0. A part is eight units `u` of four values.
-import { Codes16, Codes32, IQ4_NL, IQ4_XS, is, MXFP4, Q2_K, Q3_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, TQ2_0 } from "./shape";
+import {
+  IQ2_XXS, IQ3_S, IQ3_XXS, IQ4_NL, IQ4_XS, is, isIQ2, isIQ3, MXFP4, Q2_K, Q3_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0,
+  TQ2_0,
+} from "./shape";
 
 /** Bits of an unsigned code; 8 means a signed byte. */
 // @ts-ignore: decorator
 @inline
 export function codeBits<F>(): i32 {
-  if (is<F, Q8_0>() || is<F, IQ4_NL>() || is<F, IQ4_XS>() || is<F, Codes32>() || is<F, Codes16>()) return 8;
+  if (is<F, Q8_0>() || is<F, IQ4_NL>() || is<F, IQ4_XS>() || isIQ2<F>() || is<F, IQ3_XXS>()) return 8;
   if (is<F, Q6_K>()) return 6;
-  if (is<F, Q5_0>() || is<F, Q5_1>() || is<F, Q5_K>() || is<F, MXFP4>()) return 5;
+  if (is<F, Q5_0>() || is<F, Q5_1>() || is<F, Q5_K>() || is<F, MXFP4>() || is<F, IQ3_S>()) return 5;
   return 4; // or fewer
 }
 
@@ -19,7 +22,7 @@ export function codeBits<F>(): i32 {
 @inline
 export function codeOffset<F>(): i32 {
   if (is<F, Q6_K>()) return 32;
-  if (is<F, Q5_0>()) return 16;
+  if (is<F, Q5_0>() || is<F, IQ3_S>()) return 16;
   if (is<F, MXFP4>()) return 12;
   if (is<F, Q3_K>()) return 4;
   if (is<F, TQ2_0>()) return 1;
@@ -74,8 +77,19 @@ function iq4(indices: v128): v128 {
 export function codesAt<F>(body: usize, n: usize, j: i32, u: i32): v128 {
   const at = <usize>(u << 4);
   if (is<F, Q8_0>()) return v128.load(body + at);
-  if (is<F, Codes32>()) return v128.load(body + 32 + (n << 9) + (j << 7) + at);
-  if (is<F, Codes16>()) return v128.load(body + 64 + (n << 9) + (j << 7) + at);
+  if (isIQ3<F>()) {
+    const table = is<F, IQ3_XXS>()
+      ? i8x16(4, 12, 20, 28, 36, 44, 52, 62, -4, -12, -20, -28, -36, -44, -52, -62)
+      : i8x16(17, 19, 21, 23, 25, 27, 29, 31, 15, 13, 11, 9, 7, 5, 3, 1); // plus 16
+    return lookUp(table, halfBytes(body + 16 + (n << 8) + (j << 6), u));
+  }
+  if (isIQ2<F>()) {
+    const signs = body + (is<F, IQ2_XXS>() ? 16 : 32);
+    const sign = i16x8.shr_u(v128.load(signs + at), <i32>n << 2);
+    const place = bitsAt(v128.load(signs + 128 + (n << 7) + at), j << 1, 3);
+    const table = i8x16(8, 25, 43, 0, -8, -25, -43, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    return lookUp(table, v128.or(place, bitsAt(sign, j - 2, 4)));
+  }
   if (is<F, IQ4_NL>()) return iq4(halfBytes(body, u));
   if (is<F, IQ4_XS>()) return iq4(halfBytes(body + 16 + (n << 8) + (j << 6), u));
   if (is<F, MXFP4>()) {

@@ -3,13 +3,13 @@
 // Integer scales come as pairs of i16: lane r of four holds those of row r, the first sixteen values' in the lower
 // half, the second sixteen's in the upper, ready for i32x4.dot_i16x8_s. `n`, `j` as in codes.ts.
 import { f16x4 } from "../float";
-import { Codes16, Codes32, IQ4_XS, is, MXFP4, Q2_K, Q3_K, Q4_1, Q4_K, Q5_1, Q5_K, Q6_K } from "./shape";
+import { IQ2_XS, IQ2_XXS, IQ3_XXS, IQ4_XS, is, isIQ2, isIQ3, MXFP4, Q2_K, Q3_K, Q4_1, Q4_K, Q5_1, Q5_K, Q6_K } from "./shape";
 
 /** How many values share an integer scale: 32, 16, or 0 where there are none. */
 // @ts-ignore: decorator
 @inline
 export function scaleGroup<F>(): i32 {
-  if (is<F, Q2_K>() || is<F, Q3_K>() || is<F, Q6_K>() || is<F, Codes16>()) return 16;
+  if (is<F, Q2_K>() || is<F, Q3_K>() || is<F, Q6_K>() || is<F, IQ2_XS>()) return 16;
   return is<F, Q4_K>() || is<F, Q5_K>() || is<F, IQ4_XS>() ? 32 : 0;
 }
 
@@ -30,17 +30,19 @@ export function scaleOf<F>(head: usize): v128 {
     const subnormal = i32x4.shl(i32x4.add(e, i32x4.splat(1)), 21);
     return v128.bitselect(subnormal, normal, i32x4.lt_s(e, i32x4.splat(2)));
   }
-  if (is<F, Codes32>() || is<F, Codes16>()) return v128.load(head);
-  return f16x4(v128.load16x4_s(head));
+  const d = f16x4(v128.load16x4_s(head));
+  if (isIQ2<F>()) return f32x4.mul(d, f32x4.splat(0.125));
+  return is<F, IQ3_XXS>() ? f32x4.mul(d, f32x4.splat(0.25)) : d;
 }
 
 /** The f32 scales of part j of half n: d, but where a scale for 32 values is a factor of it. */
 // @ts-ignore: decorator
 @inline
 export function partScale<F>(d: v128, body: usize, n: usize, j: i32): v128 {
-  if (!is<F, Codes32>()) return d;
-  const scale = i32x4.shr_u(v128.load(body + (n << 4)), j << 3);
-  return f32x4.mul(d, f32x4.convert_i32x4_s(v128.and(scale, i32x4.splat(255))));
+  if (!is<F, IQ2_XXS>() && !isIQ3<F>()) return d;
+  // Four bits s in half-byte 4n + j of a word, for 2 · s + 1.
+  const s = v128.and(i32x4.shr_u(v128.load(body), (<i32>n << 4) + (j << 2)), i32x4.splat(15));
+  return f32x4.mul(d, f32x4.convert_i32x4_s(i32x4.add(i32x4.add(s, s), i32x4.splat(1))));
 }
 
 /** The f32 minima dmin of four rows. */
@@ -96,7 +98,13 @@ export function scalePair<F>(head: usize, body: usize, n: usize, j: i32): v128 {
     const v = v128.load(body + 768 + word);
     return i16x8.shr_s(j & 1 ? bytePairHigh(v, 2, 3) : bytePairHigh(v, 0, 1), 8);
   }
-  if (is<F, Codes16>()) return pairOfPart(v128.load(body + word), j);
+  if (is<F, IQ2_XS>()) {
+    // Four bits s each in the halves of byte 4n + j, for 2 · s + 1.
+    const byte = i32x4.shr_u(v128.load(body + (n << 4)), j << 3);
+    const low = v128.and(byte, i32x4.splat(15));
+    const s = v128.or(low, v128.and(i32x4.shl(byte, 12), i32x4.splat(0xf0000)));
+    return i16x8.add(i16x8.add(s, s), i16x8.splat(1));
+  }
   if (is<F, IQ4_XS>()) {
     // Six bits: the lower four in nibble 4n + j of a word, the upper two at bit 2 · (4n + j) of 16 bits.
     const low = v128.and(i32x4.shr_u(v128.load(body), (<i32>n << 4) + (j << 2)), i32x4.splat(15));

@@ -28,9 +28,11 @@ export class IQ4_XS {}
 export class BF16 {}
 export class TQ2_0 {}
 export class MXFP4 {}
-/** Codes of 8 bits with a scale for each 32 or 16 values, which no file has: src/devices/wasm/forms.ts. */
-export class Codes32 {}
-export class Codes16 {}
+// Types with tables of codes, in the form that src/devices/wasm/forms.ts gives them; IQ2_S has that of IQ2_XS.
+export class IQ2_XXS {}
+export class IQ2_XS {}
+export class IQ3_XXS {}
+export class IQ3_S {}
 
 /** Whether F is the format G. */
 // @ts-ignore: decorator
@@ -39,7 +41,21 @@ export function is<F, G>(): bool {
   return idof<F>() == idof<G>();
 }
 
-/** The number that GGUF gives the tensor type (source: the GGUF specification); from 256 on, our own. */
+/** Whether F has codes of three bits (2-bit places and signs). */
+// @ts-ignore: decorator
+@inline
+export function isIQ2<F>(): bool {
+  return is<F, IQ2_XXS>() || is<F, IQ2_XS>();
+}
+
+/** Whether F has codes of four bits (3-bit places and signs). */
+// @ts-ignore: decorator
+@inline
+export function isIQ3<F>(): bool {
+  return is<F, IQ3_XXS>() || is<F, IQ3_S>();
+}
+
+/** The number that GGUF gives the tensor type. Source: the GGUF specification. */
 // @ts-ignore: decorator
 @inline
 export function numberOf<F>(): i32 {
@@ -60,8 +76,10 @@ export function numberOf<F>(): i32 {
   if (is<F, BF16>()) return 30;
   if (is<F, TQ2_0>()) return 35;
   if (is<F, MXFP4>()) return 39;
-  if (is<F, Codes32>()) return 256;
-  if (is<F, Codes16>()) return 257;
+  if (is<F, IQ2_XXS>()) return 16;
+  if (is<F, IQ2_XS>()) return 17;
+  if (is<F, IQ3_XXS>()) return 18;
+  if (is<F, IQ3_S>()) return 21;
   return -1;
 }
 
@@ -78,7 +96,7 @@ export function isFloat<F>(): bool {
 export function blockValues<F>(): i32 {
   if (isFloat<F>()) return 1;
   if (is<F, Q2_K>() || is<F, Q3_K>() || is<F, Q4_K>() || is<F, Q5_K>() || is<F, Q6_K>()) return 256;
-  return is<F, IQ4_XS>() || is<F, TQ2_0>() || is<F, Codes32>() || is<F, Codes16>() ? 256 : 32;
+  return is<F, IQ4_XS>() || is<F, TQ2_0>() || isIQ2<F>() || isIQ3<F>() ? 256 : 32;
 }
 
 /** Bytes of one block of one row before it is packed. */
@@ -88,13 +106,12 @@ export function blockBytes<F>(): i32 {
   return isFloat<F>() ? (is<F, F32>() ? 4 : 2) : (headBytes<F>() + bodyBytes<F>()) >> 2;
 }
 
-/** Bytes of the head of one block of a strip: four rows' f16 (or f32) scales, then four rows' f16 minima where there are. */
+/** Bytes of the head of one block of a strip: four rows' f16 scales, then four rows' f16 minima where there are. */
 // @ts-ignore: decorator
 @inline
 export function headBytes<F>(): i32 {
   if (is<F, MXFP4>()) return 4; // one exponent byte a row
   if (is<F, Q4_1>() || is<F, Q5_1>() || is<F, Q2_K>() || is<F, Q4_K>() || is<F, Q5_K>()) return 16;
-  if (is<F, Codes32>() || is<F, Codes16>()) return 16; // f32
   if (is<F, IQ4_XS>()) return 16; // the scales, then the upper bits of the integer scales
   return 8;
 }
@@ -112,8 +129,9 @@ export function bodyBytes<F>(): i32 {
   if (is<F, Q6_K>()) return 512 + 256 + 64; // nibbles; upper bits; scales
   if (is<F, IQ4_XS>()) return 16 + 512; // scales; codes
   if (is<F, TQ2_0>()) return 256;
-  if (is<F, Codes32>()) return 32 + 1024; // scales; codes
-  if (is<F, Codes16>()) return 64 + 1024;
+  if (is<F, IQ2_XXS>()) return 16 + 128 + 256; // scales; signs; codes
+  if (is<F, IQ2_XS>()) return 32 + 128 + 256;
+  if (isIQ3<F>()) return 16 + 512; // scales; codes
   return 64; // Q4_0, Q4_1, IQ4_NL, MXFP4: nibbles
 }
 

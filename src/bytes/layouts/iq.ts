@@ -2,11 +2,14 @@ import { f16At, f16ToF32 } from "../float.ts";
 import { bits, block, type Decoder, f16, type Layout, u8, u16 } from "./block.ts";
 import {
   iq1Grid,
+  iq2Magnitudes,
   iq2sGrid,
   iq2xsGrid,
   iq2xxsGrid,
   iq3sGrid,
+  iq3sMagnitudes,
   iq3xxsGrid,
+  iq3xxsMagnitudes,
   iq4Values,
   signs,
 } from "./codebooks.ts";
@@ -31,6 +34,8 @@ const u32At = (bytes: Uint8Array, at: number) => (u16At(bytes, at) | (u16At(byte
 /** A type whose codes are entries of a table, with signs: value = d · factor · scale · code. */
 export interface GridType {
   readonly layout: Layout<"d">;
+  /** The magnitudes that codes have, ascending. */
+  readonly magnitudes: readonly number[];
   /** ⅛, ¼ or 1, so that scales are whole. */
   readonly factor: number;
   /** Values that share a scale. */
@@ -63,6 +68,7 @@ const oddScale = (bytes: Uint8Array, at: number, index: number) =>
 /** Per group 8 bytes: four table entries, then four 7-bit sign numbers and, on top, a 4-bit scale. */
 const gridIQ2_XXS: GridType = {
   layout: IQ2_XXS,
+  magnitudes: iq2Magnitudes,
   factor: 1 / 8,
   scaleValues: 32,
   scale: (bytes, at, group) => 2 * (bytes[at + IQ2_XXS.at.groups + 8 * group + 7] >> 4) + 1,
@@ -82,6 +88,7 @@ const gridIQ2_XXS: GridType = {
 /** Per part 16 bits: a table entry (9) and a sign number (7); a 4-bit scale for two parts. */
 const gridIQ2_XS: GridType = {
   layout: IQ2_XS,
+  magnitudes: iq2Magnitudes,
   factor: 1 / 8,
   scaleValues: 16,
   scale: (bytes, at, index) => oddScale(bytes, at + IQ2_XS.at.scales, index),
@@ -97,6 +104,7 @@ const gridIQ2_XS: GridType = {
 /** Per part a table entry (8 bits, and two more in `high`) and eight sign bits; a 4-bit scale for two parts. */
 const gridIQ2_S: GridType = {
   layout: IQ2_S,
+  magnitudes: iq2Magnitudes,
   factor: 1 / 8,
   scaleValues: 16,
   scale: (bytes, at, index) => oddScale(bytes, at + IQ2_S.at.scales, index),
@@ -113,6 +121,7 @@ const gridIQ2_S: GridType = {
 /** Per group eight table entries of 4 values; then 4 bytes: four 7-bit sign numbers and a 4-bit scale. */
 const gridIQ3_XXS: GridType = {
   layout: IQ3_XXS,
+  magnitudes: iq3xxsMagnitudes,
   factor: 1 / 4,
   scaleValues: 32,
   scale: (bytes, at, group) => 2 * (bytes[at + IQ3_XXS.at.groups + 4 * group + 3] >> 4) + 1,
@@ -134,6 +143,7 @@ const gridIQ3_XXS: GridType = {
 /** Table entries of 4 values: 8 bits in `q`, the ninth in `high`; sign bits as they are; a 4-bit scale per group. */
 const gridIQ3_S: GridType = {
   layout: IQ3_S,
+  magnitudes: iq3sMagnitudes,
   factor: 1,
   scaleValues: 32,
   scale: (bytes, at, group) => oddScale(bytes, at + IQ3_S.at.scales, group),

@@ -1,4 +1,3 @@
-import { f16At } from "../../bytes/float.ts";
 import { type GridType, gridTypes } from "../../bytes/layouts/iq.ts";
 import { rowBytes, type TensorType, tensorTypes } from "../../bytes/types.ts";
 import type { MatrixWeight } from "../../plan/plan.ts";
@@ -7,27 +6,33 @@ import { readRows } from "../weights.ts";
 
 /** How the kernels take the rows of a matrix before they interleave them. */
 export interface Form {
-  /** The kernels' number of it: GGUF's of the type, or one that no file has (kernels/wasm/formats/shape.ts). */
+  /** The kernels' number of it: GGUF's of a type. */
   readonly format: number;
   /** Values and bytes of a block. */
   readonly values: number;
   readonly bytes: number;
 }
 
-/**
- * Types with tables of codes, whose look-ups would cost more than their bytes save: per 256 values d · factor (f32),
- * a scale of 8 bits for each 32 or 16 of them, and the codes.
- */
-const codes32: Form = { format: 256, values: 256, bytes: 4 + 8 + 256 };
-const codes16: Form = { format: 257, values: 256, bytes: 4 + 16 + 256 };
-
 const gridOf = (type: TensorType): GridType | undefined =>
   (gridTypes as Partial<Record<TensorType, GridType>>)[type];
+
+// Types with tables: kernels do not look entries up. Each code becomes its place among the few magnitudes that its type
+// has, and its sign. A block: d as it is; the 4-bit scales, in the order of the values; then
+//   IQ3  half-bytes as in IQ4_XS: three bits of place, and 8 where the code is negative
+//   IQ2  as in Q3_K 32 bytes of signs and 64 bytes of places, two bits each
+
+const scaleBytes = ({ scaleValues }: GridType) => 256 / scaleValues / 2;
+const isHalfBytes = ({ magnitudes }: GridType) => magnitudes.length > 4;
+const codeBytes = (grid: GridType) => (isHalfBytes(grid) ? 128 : 96);
 
 /** The form that a tensor type is kept in. */
 export function formOf(type: TensorType): Form {
   const grid = gridOf(type);
-  if (grid) return grid.scaleValues === 32 ? codes32 : codes16;
+  if (grid) {
+    // IQ2_S has the form of IQ2_XS.
+    const format = tensorTypes[type === "IQ2_S" ? "IQ2_XS" : type].id;
+    return { format, values: 256, bytes: 2 + scaleBytes(grid) + codeBytes(grid) };
+  }
   const { id, block, bytes } = tensorTypes[packedType(type)];
   return { format: id, values: block, bytes };
 }
@@ -59,16 +64,36 @@ export async function readForm(weight: MatrixWeight, first: number, target: Uint
 export function toForm(type: TensorType, bytes: Uint8Array): Uint8Array {
   const grid = gridOf(type);
   if (!grid) return bytes;
-  const { layout, factor, scaleValues, scale, codes } = grid;
+  const { layout, magnitudes, scaleValues } = grid;
   const step = formOf(type).bytes;
-  const scales = layout.values / scaleValues;
   const target = new Uint8Array((bytes.length / layout.bytes) * step);
-  const view = new DataView(target.buffer);
-  const signed = new Int8Array(target.buffer);
+  // The place of a code, and 8 where it is negative, by the code as a byte.
+  const places = new Uint8Array(256);
+  for (const [place, magnitude] of magnitudes.entries()) {
+    places[magnitude] = place;
+    places[256 - magnitude] = place | 8;
+  }
+  const codes = new Int8Array(256);
   for (let at = 0, to = 0; at < bytes.length; at += layout.bytes, to += step) {
-    view.setFloat32(to, f16At(bytes, at + layout.at.d) * factor, true);
-    for (let index = 0; index < scales; index++) target[to + 4 + index] = scale(bytes, at, index);
-    codes(bytes, at, signed, to + 4 + scales);
+    target[to] = bytes[at + layout.at.d];
+    target[to + 1] = bytes[at + layout.at.d + 1];
+    for (let index = 0; index < 256 / scaleValues; index++) {
+      target[to + 2 + (index >> 1)] |= (grid.scale(bytes, at, index) >> 1) << (4 * (index & 1));
+    }
+    grid.codes(bytes, at, codes, 0);
+    const q = to + 2 + scaleBytes(grid);
+    if (isHalfBytes(grid)) {
+      for (let i = 0; i < 128; i++) {
+        const low = 2 * (i & ~15) + (i & 15);
+        target[q + i] = places[codes[low] & 255] | (places[codes[low + 16] & 255] << 4);
+      }
+    } else {
+      for (let i = 0; i < 256; i++) {
+        const place = places[codes[i] & 255];
+        target[q + (i & 31)] |= (place >> 3) << (i >> 5);
+        target[q + 32 + 32 * (i >> 7) + (i & 31)] |= (place & 3) << (2 * ((i >> 5) & 3));
+      }
+    }
   }
   return target;
 }
