@@ -1,10 +1,10 @@
 // Factors of f32 for attention-blocks.h, each product fused with its sum. Included after it, with CLAVIS_LANES of 16 or 8.
 
-/// With AVX-512 24 sums, four second factors and a first one of the 32 registers; with AVX2, where a vector of sixteen is
-/// two registers, twelve, two and one of sixteen.
+/// With AVX-512 sixteen sums, which hide the latency of an instruction, as more would; with AVX2, where a vector of sixteen
+/// is two registers, twelve, two second factors and a first one of the sixteen.
 struct Fused {
   using Value = float;
-  static constexpr size_t pair = 1, depth = 1, lines = 6, columns = CLAVIS_LANES == 16 ? 4 : 1;
+  static constexpr size_t pair = 1, depth = 1, lines = CLAVIS_LANES == 16 ? 4 : 6, columns = CLAVIS_LANES == 16 ? 4 : 1;
   using Factors = F;
 
   static void put(Value* to, F value, F) { store(to, value); }

@@ -26,10 +26,10 @@ struct FastAttention {
 };
 
 /// Fewest rows of a sequence in a step that it is quicker for.
-constexpr size_t fastAttentionRows = 8;
+constexpr size_t fastAttentionRows = 4;
 
 /// Lines in one chunk: they share the keys and values, which are converted once for all of them.
-constexpr size_t fastAttentionLines = 128;
+constexpr size_t fastAttentionLines = 256;
 
 /// The quickest for heads of this width; nullptr where there is none.
 const FastAttention* selectFastAttention(const CpuFeatures& features, size_t headWidth);

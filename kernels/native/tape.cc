@@ -114,7 +114,7 @@ const FastAttention* fastAttentionOf(const Call& call) {
   return fast != nullptr && call.rows() >= fastAttentionRows && fastAttentionTakes(call) ? fast : nullptr;
 }
 
-/// Rows in one chunk of fast attention.
+/// Rows in one chunk of fast attention, at most.
 size_t fastAttentionChunk(const Call& call) {
   const size_t group = call.size(10) / call.size(11);
   return std::max(attentionRows, fastAttentionLines / group);
@@ -122,7 +122,10 @@ size_t fastAttentionChunk(const Call& call) {
 
 /// Rows in one chunk of attention.
 size_t attentionChunk(const Call& call) {
-  return fastAttentionOf(call) != nullptr ? fastAttentionChunk(call) : attentionRows;
+  if (fastAttentionOf(call) == nullptr) return attentionRows;
+  constexpr size_t chunksPerThread = 4;
+  const size_t share = divideUp(call.rows() * call.size(11), chunksPerThread * call.program.threads);
+  return std::min(fastAttentionChunk(call), std::max(attentionRows, share));
 }
 
 /// Into how many parts the query heads of one key head are cut: one, unless threads would have nothing to do. Each part
