@@ -191,7 +191,7 @@ int main(int count, char** arguments) {
   for (const std::string& level : levels) {
     CpuFeatures features = limitCpu(detectCpu(), level.c_str());
     if (level == "avx512") features.avx512vnni = features.avx512bf16 = features.amxBf16 = false;
-    tilesWork();
+    bf16TilesWork();
     for (const Shape& shape : kShapes) {
       for (const bool quantized : {false, true}) {
         for (const bool fast : {false, true}) {

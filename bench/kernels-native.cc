@@ -174,7 +174,7 @@ int main(int count, char** arguments) {
     if (level == "ssse3") features = {.ssse3 = features.ssse3};
     const MatrixKernels& kernels = *selectMatrixKernels(features);
     // AMX has fast products beside the usual ones of another level.
-    const bool tiles = level == "amx" && features.amxBf16 && tilesWork();
+    const bool tiles = level == "amx" && features.amxBf16 && bf16TilesWork();
     if (level != kernels.name && !tiles) continue;
     std::vector<uint8_t> quantized(mostRows * k * 2);
     const size_t q8Stride = k + k / 32 * 4 + k / 16 * 4;

@@ -309,7 +309,8 @@ class LoadTask final : public Task {
 /// What a program under this level may use. Asks for the tiles before the team has threads.
 CpuFeatures featuresFor(napi_env env, napi_value level) {
   CpuFeatures features = limitCpu(detectCpu(), text(env, level).c_str());
-  if (features.amxBf16 && !tilesWork()) features.amxBf16 = false;
+  if (features.amxBf16 && !bf16TilesWork()) features.amxBf16 = false;
+  if (features.amxInt8 && !int8TilesWork()) features.amxInt8 = false;
   return features;
 }
 
@@ -320,7 +321,19 @@ unsigned teamOf(size_t wish) {
   return threads;
 }
 
-/// describe(level?): { level, matrix, rows, fast, group }
+/// The names of the kernels for many rows that a mode takes, for weights of one kind or another, with commas.
+std::string manyRowNames(const CpuFeatures& features, bool exact) {
+  std::string names;
+  for (const int format : {kQ4_0, kBF16, kF16, kF32}) {
+    const ManyRowKernels* kernels = selectManyRowKernels(features, format, exact);
+    if (kernels != nullptr && names.find(kernels->name) == std::string::npos) {
+      names += (names.empty() ? "" : ", ") + std::string(kernels->name);
+    }
+  }
+  return names;
+}
+
+/// describe(level?): { level, matrix, rows, fast, exact, group }
 napi_value describe(napi_env env, napi_value* arguments) {
   const CpuFeatures features = featuresFor(env, arguments[0]);
   const MatrixKernels* matrix = selectMatrixKernels(features);
@@ -329,17 +342,13 @@ napi_value describe(napi_env env, napi_value* arguments) {
   napi_set_named_property(env, result, "level", string(env, levelName(features)));
   napi_set_named_property(env, result, "matrix", string(env, matrix->name));
   napi_set_named_property(env, result, "rows", string(env, selectRowKernels(features)->name));
-  std::string fast;
-  const auto list = [&fast](const char* name) {
-    if (fast.find(name) == std::string::npos) fast += (fast.empty() ? "" : ", ") + std::string(name);
-  };
-  for (const int format : {kQ4_0, kBF16, kF16, kF32}) {
-    const ManyRowKernels* kernels = selectManyRowKernels(features, format, false);
-    if (kernels != nullptr) list(kernels->name);
-  }
+  std::string fast = manyRowNames(features, false);
   const FastAttention* attention = selectFastAttention(features, 64);
-  if (attention != nullptr) list(attention->name);
+  if (attention != nullptr && fast.find(attention->name) == std::string::npos) {
+    fast += (fast.empty() ? "" : ", ") + std::string(attention->name);
+  }
   napi_set_named_property(env, result, "fast", string(env, fast));
+  napi_set_named_property(env, result, "exact", string(env, manyRowNames(features, true)));
   napi_set_named_property(env, result, "group", real(env, matrix->group));
   return result;
 }

@@ -6,7 +6,7 @@ const FastAttention* selectFastAttention(const CpuFeatures& features, size_t hea
   // Whole vectors; all models that prompts are long for have such heads.
   if (headWidth % 16 != 0) return nullptr;
 #if defined(CLAVIS_AMX)
-  if (features.amxBf16 && tilesWork()) return &amxAttention;
+  if (features.amxBf16 && bf16TilesWork()) return &amxAttention;
   if (features.amxModel) return &amxModelAttention;
 #endif
 #if defined(__x86_64__)

@@ -16,7 +16,7 @@ struct CpuFeatures {
   bool avx512 = false;      // F, BW, VL and DQ
   bool avx512vnni = false;
   bool avx512bf16 = false;
-  bool amxInt8 = false;     // tiles; whether the system gives leave to use them is another question (tilesWork)
+  bool amxInt8 = false;     // tiles; whether the system gives leave to use them is another question (matmul-many.h)
   bool amxBf16 = false;
   bool amxModel = false;    // never detected: a model of the tiles on a processor without them (limitCpu)
   // AArch64

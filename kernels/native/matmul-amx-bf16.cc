@@ -28,6 +28,8 @@ namespace {
 
 #include "tiles.h"
 
+#include "matmul-amx.h"
+
 /// A tile holds 16 rows of activations (or pairs of k) of 32 values (or 16 columns' pairs), 1 KB, and lies in memory
 /// as it is: rows a power of two apart would share a few lines of the first-level cache.
 constexpr size_t kTileRows = 16, kTileValues = 32, kTileBytes = 1024;
@@ -39,8 +41,6 @@ constexpr size_t kDepth = 2048;
 /// 128 KB of 32 rows of activations, so that weights are unpacked once, and activations are read from further away
 /// only once per 256 columns.
 constexpr size_t kColumns = 256;
-
-constexpr size_t divideUp(size_t a, size_t b) { return (a + b - 1) / b; }
 
 // ---- panels: [16 columns][tile along k][pair of k][column], bf16
 
@@ -278,31 +278,6 @@ TARGET static void multiply(const uint8_t* a0, const uint8_t* a1, const uint8_t*
   if (R > 1 && C > 1) T::template store<3>(sums + 16 * 128 + 64, 128);
 }
 
-template <class T>
-T* atRow(T* base, size_t row, size_t stride) {
-  return reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(base) + row * stride);
-}
-
-/// Takes `count` ≤ 16 sums of each of `rows` rows over to outputs: with bias and residual from the first panel along k,
-/// or to what is there.
-TARGET static void finish(const ManyRowOutput& to, bool begins, size_t row, size_t rows, size_t column, size_t count,
-                          const float* sums) {
-  const __mmask16 present = __mmask16((1u << count) - 1);
-  for (size_t r = 0; r < rows; ++r) {
-    float* out = atRow(to.out, row + r, to.outStride) + column;
-    Floats value = _mm512_load_ps(sums + 32 * r);
-    if (!begins) {
-      value = Vec::add(value, _mm512_maskz_loadu_ps(present, out));
-    } else {
-      if (to.bias) value = Vec::add(value, _mm512_maskz_loadu_ps(present, to.bias + column));
-      if (to.residual) {
-        value = Vec::add(value, _mm512_maskz_loadu_ps(present, atRow(to.residual, row + r, to.residualStride) + column));
-      }
-    }
-    _mm512_mask_storeu_ps(out, present, value);
-  }
-}
-
 /// As ManyRowKernels::matmulTile.
 template <class T>
 TARGET static void matmulTile(int format, float* out, size_t outStride, const uint8_t* a, size_t, size_t rows,
@@ -336,7 +311,7 @@ TARGET static void matmulTile(int format, float* out, size_t outStride, const ui
           else multiply<T, 1, 1>(a0, a0, b0, b0, tiles, to0);
           for (size_t part = 0; part < 2 && column + part * kGroup < end; ++part) {
             const size_t at = column + part * kGroup, left = end - at;
-            finish(to, deep == 0, row, height, at, left < kGroup ? left : kGroup, sums + part * kGroup);
+            finish(to, deep == 0, row, height, at, left < kGroup ? left : kGroup, sums + part * kGroup, 2 * kGroup);
           }
         }
       }

@@ -60,14 +60,15 @@ struct ManyRowOutput {
 };
 
 /// The quickest kernels for many rows of a format, where these features have such that are quicker than
-/// selectMatrixKernels(features); else nullptr. Those that use tiles are chosen only where tilesWork().
+/// selectMatrixKernels(features); else nullptr. Those that use tiles are chosen only where these work.
 ///
 /// exact  only those with the bits of docs/numerics.md
 const ManyRowKernels* selectManyRowKernels(const CpuFeatures& features, int format, bool exact);
 
-/// Whether the system lets this process use the tiles, and a small product comes out right. Asked once; call it before
-/// threads are started, which must find the leave already given.
-bool tilesWork();
+/// Whether the processor has tiles for bf16, or for whole numbers, the system lets this process use them, and a small
+/// product comes out right. Asked once; call them before threads are started, which must find the leave already given.
+bool bf16TilesWork();
+bool int8TilesWork();
 
 #if defined(__x86_64__)
 /// Weights of floats, products fused with their sums; and of BF16, sums of two products (AVX512-BF16).
@@ -78,8 +79,10 @@ extern const ManyRowKernels pairsAvx512Kernels;
 
 #if defined(CLAVIS_AMX)
 extern const ManyRowKernels amxBf16Kernels;
+extern const ManyRowKernels amxInt8Kernels;
 /// The same with the tiles' instructions modelled in C++ (tiles.h), for tests on processors without them.
 extern const ManyRowKernels amxBf16ModelKernels;
+extern const ManyRowKernels amxInt8ModelKernels;
 #endif
 
 }  // namespace clavis

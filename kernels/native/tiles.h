@@ -1,9 +1,10 @@
-// The eight tile registers of AMX, as far as products of bf16 need them, twice: the instructions themselves, and a
-// model of them in plain C++, so that everything around them is tested on processors without AMX.
-// Included by matmul-amx-bf16.cc and attention-amx.cc inside their namespaces, after TARGET has been defined.
+// The eight tile registers of AMX, as far as products of bf16 and of signed bytes need them, twice: the instructions
+// themselves, and a model of them in plain C++, so that everything around them is tested on processors without AMX.
+// Included by matmul-amx-bf16.cc, matmul-amx-int8.cc and attention-amx.cc inside their namespaces, after TARGET has been
+// defined.
 //
-// A tile has 16 rows of 64 bytes. Its number is part of the instruction, hence a template parameter.
-// Source: Intel SDM volume 2 (LDTILECFG, TILELOADD, TILESTORED, TDPBF16PS), volume 1 chapter 18.
+// A tile has up to 16 rows of up to 64 bytes. Its number is part of the instruction, hence a template parameter.
+// Source: Intel SDM volume 2 (LDTILECFG, TILELOADD, TILESTORED, TDPBF16PS, TDPBSSD), volume 1 chapter 18.
 
 #define TILE_OP TARGET static inline __attribute__((always_inline))
 
@@ -40,10 +41,15 @@ struct Tiles {
   TILE_OP void dot() {
     __asm__ volatile("tdpbf16ps %%tmm%c0, %%tmm%c1, %%tmm%c2" : : "i"(b), "i"(a), "i"(sum));
   }
+  /// sum[m][n] += Σ_k Σ_i a[m][4k + i] · b[k][4n + i], i = 0…3, k below the rows of b: a and b hold i8, sum i32.
+  template <int sum, int a, int b>
+  TILE_OP void dotBytes() {
+    __asm__ volatile("tdpbssd %%tmm%c0, %%tmm%c1, %%tmm%c2" : : "i"(b), "i"(a), "i"(sum));
+  }
 };
 
-/// The model. Numbers too small for an ordinary exponent are read, and written, as zero; a pair's two columns of
-/// products are summed apart, each product fused with its sum, and joined last.
+/// The model. Of bf16, numbers too small for an ordinary exponent are read, and written, as zero; a pair's two columns
+/// of products are summed apart, each product fused with its sum, and joined last.
 struct ModelTiles {
   struct Tile {
     size_t rows, rowBytes;
@@ -81,9 +87,14 @@ struct ModelTiles {
     const Tile& t = at(tile);
     for (size_t i = 0; i < t.rows; ++i) std::memcpy(static_cast<uint8_t*>(to) + i * stride, t.bytes[i], t.rowBytes);
   }
+  /// Stops where the forms of three tiles do not fit together, as the instructions do.
+  static void checkForms(const Tile& sum, const Tile& a, const Tile& b) {
+    if (a.rows != sum.rows || b.rowBytes != sum.rowBytes || a.rowBytes != 4 * b.rows) __builtin_trap();
+  }
   template <int sum, int a, int b>
   TARGET static void dot() {
     Tile& t = at(sum);
+    checkForms(t, at(a), at(b));
     // The second factor as floats, once for all rows: [k][pair's half][n].
     float second[16][2][16] = {};
     const size_t pairs = at(a).rowBytes / 4, columns = t.rowBytes / 4;
@@ -110,6 +121,21 @@ struct ModelTiles {
         const float before = flushed(loadAs<float>(t.bytes[m] + 4 * n));
         const float after = flushed(before + joined);
         std::memcpy(t.bytes[m] + 4 * n, &after, sizeof after);
+      }
+    }
+  }
+  template <int sum, int a, int b>
+  TARGET static void dotBytes() {
+    Tile& t = at(sum);
+    checkForms(t, at(a), at(b));
+    for (size_t m = 0; m < t.rows; ++m) {
+      for (size_t n = 0; n < t.rowBytes / 4; ++n) {
+        auto total = loadAs<uint32_t>(t.bytes[m] + 4 * n);
+        for (size_t i = 0; i < at(a).rowBytes; ++i) {
+          const auto x = int8_t(at(a).bytes[m][i]), y = int8_t(at(b).bytes[i / 4][4 * n + i % 4]);
+          total += uint32_t(x * y);
+        }
+        std::memcpy(t.bytes[m] + 4 * n, &total, sizeof total);
       }
     }
   }

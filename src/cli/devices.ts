@@ -87,8 +87,10 @@ function speeds({ available }: DeviceDescription, measured: DeviceMeasurement | 
   return [`${significant(reads)} GB/s`, `${significant(multiplies)} GOPS`];
 }
 
-const kernelsOf = ({ kernels, fastKernels }: DeviceDescription) =>
-  fastKernels ? `${kernels} (for prompts in fast mode also ${fastKernels})` : kernels;
+function kernelsOf({ kernels, fastKernels, exactKernels }: DeviceDescription): string {
+  const exact = exactKernels ? `, in reproducible mode ${exactKernels}` : "";
+  return fastKernels ? `${kernels} (for prompts in fast mode also ${fastKernels}${exact})` : kernels;
+}
 
 function reason(chosen: string, all: readonly { name: string; available: boolean }[]): string {
   const before = all.slice(

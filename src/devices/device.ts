@@ -56,6 +56,8 @@ export interface DeviceDescription {
   readonly kernels: string;
   /** Kernels that fast mode takes for prompts with weights of one type or another, where they differ. */
   readonly fastKernels?: string;
+  /** The same in reproducible mode; their results do not differ. */
+  readonly exactKernels?: string;
   readonly threads: number;
 }
 

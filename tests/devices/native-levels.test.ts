@@ -1,5 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { nativeDevice } from "../../src/devices/native/device.ts";
+import { SmallTape, values } from "../kernels/small-tape.ts";
+import { everyKernels } from "../support/devices.ts";
 import { describeNative, levels } from "../support/native.ts";
 
 describeNative("native: levels of instructions", () => {
@@ -21,5 +23,24 @@ describeNative("native: levels of instructions", () => {
     const best = await nativeDevice({ level: "" }).describe();
     const odd = await nativeDevice({ level: "pentium" }).describe();
     expect(odd.kernels).toBe(best.kernels);
+  });
+
+  const hasModel = everyKernels.some(({ name }) => name === "native, amx-model");
+  test.runIf(hasModel)("kernels for many rows are named where the mode takes them", async () => {
+    const tape = new SmallTape(1);
+    const a = tape.input(32, values(32, 1));
+    const q8 = tape.region(32, "q8");
+    tape.call("quantize", { out: q8, a }, { n: 32, repeat: 1 });
+    const plan = tape.plan(tape.shown(q8));
+    const lastName = (level: string, mode: "fast" | "reproducible") =>
+      nativeDevice({ level })
+        .kernelNames({ ...plan, mode })
+        .at(-1);
+    expect(lastName("avx512vnni", "reproducible")).toBe("matmul_f32_q8_q80_avx512vnni");
+    expect(lastName("amx-model", "reproducible")).toBe("matmul_f32_q8_q80_avx512vnni+amxint8-model");
+    expect(lastName("amx-model", "fast")).toBe("matmul_f32_q8_q80_avx512vnni+amxbf16-model");
+    expect(await nativeDevice({ level: "amx-model" }).describe()).toMatchObject({
+      ...{ kernels: "avx512vnni", exactKernels: "amxint8-model" },
+    });
   });
 });

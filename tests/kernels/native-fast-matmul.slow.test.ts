@@ -11,9 +11,9 @@ import {
   withBiasAndResidual,
 } from "./native-matmul-cases.ts";
 import {
-  fastLevels,
   Harness,
   isInstalled,
+  manyRowLevels,
   type Product,
   packedTypes,
   type Toolchain,
@@ -120,7 +120,7 @@ function expectNear(got: Float32Array, p: Product, what: string): void {
 }
 
 describe.skipIf(!installed)(`native fast products (${toolchain.name})`, () => {
-  const levelsOf = installed ? fastLevels(toolchain) : new Map<TensorType, string[]>();
+  const levelsOf = installed ? manyRowLevels(toolchain, "fast") : new Map<TensorType, string[]>();
   const types = packedTypes.filter((type) => levelsOf.get(type)?.length);
 
   describe.each(types)("%s", (type: TensorType) => {

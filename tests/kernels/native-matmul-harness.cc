@@ -6,8 +6,8 @@
 //   op 1  matmul: n rows of weights as in the file; rows × k f32; n f32 if flags & 1; rows × n f32 if flags & 2
 //         (flags & 4: the residual is the output)  →  rows × n f32, −7 where nothing was written
 //   op 2  gather: n rows of weights  →  n × k f32
-//   op 4  as op 1, by the fast kernels of the level
-//   op 5  the name of the level's fast kernels for the format, 64 bytes; zeros where there are none
+//   op 4  as op 1, by the level's kernels for many rows; flags & 8: those with the bits of docs/numerics.md
+//   op 5  the name of these kernels for the format, 64 bytes; zeros where there are none
 //   op 3  quantize: rows × k f32  →  rows × (k codes, k/32 scales, k/32 and k/16 negated sums)
 
 #include <unistd.h>
@@ -56,22 +56,25 @@ CpuFeatures featuresOf(const std::string& level) {
   CpuFeatures features = detectCpu();
   if (level == "portable") return {};
   if (level == "ssse3") return {.ssse3 = features.ssse3};
-  if (level == "amx" && !features.amxBf16) return {};
+  if (level == "amx" && !features.amxBf16 && !features.amxInt8) return {};
   return limitCpu(features, level.c_str());
 }
 
-/// The fast kernels of a level and format. Level "amx-unasked" takes the tiles without the system's leave, which Linux
-/// does not give on an emulated processor that lacks XFD.
-const ManyRowKernels* fastKernelsOf(const std::string& level, int format) {
+/// The kernels for many rows of a level and format, or those of them with the bits of docs/numerics.md. Level
+/// "amx-unasked" takes the tiles without the system's leave, which Linux does not give on an emulated processor that
+/// lacks XFD.
+const ManyRowKernels* manyRowKernelsOf(const std::string& level, int format, bool exact) {
 #if defined(CLAVIS_AMX)
   if (level == "amx-unasked") {
-    return detectCpu().amxBf16 && amxBf16Kernels.multiplies(format) ? &amxBf16Kernels : nullptr;
+    const CpuFeatures features = detectCpu();
+    if (!exact && features.amxBf16 && amxBf16Kernels.multiplies(format)) return &amxBf16Kernels;
+    return features.amxInt8 && amxInt8Kernels.multiplies(format) ? &amxInt8Kernels : nullptr;
   }
 #endif
-  return selectManyRowKernels(featuresOf(level), format, false);
+  return selectManyRowKernels(featuresOf(level), format, exact);
 }
 
-void run(const MatrixKernels& kernels, const ManyRowKernels* fast, const int32_t (&request)[10]) {
+void run(const MatrixKernels& kernels, const ManyRowKernels* manyRows, const int32_t (&request)[10]) {
   const int format = request[1];
   const size_t rows = request[2], n = request[3], k = request[4], first = request[5], last = request[6];
   const int flags = request[7];
@@ -120,14 +123,14 @@ void run(const MatrixKernels& kernels, const ManyRowKernels* fast, const int32_t
   Bytes out(rows * n * 4);
   for (size_t i = 0; i < rows * n; ++i) out.floats()[i] = -7;
   if (flags & 4) std::memcpy(out.data, residual->data, out.size);
-  const bool isFast = request[0] == 4;
-  const bool isPrepared = isFast && fast->preparedBytes != nullptr;
-  Bytes prepared(isPrepared ? fast->preparedBytes(rows, k) : 0);
+  const bool ofManyRows = request[0] == 4;
+  const bool isPrepared = ofManyRows && manyRows->preparedBytes != nullptr;
+  Bytes prepared(isPrepared ? manyRows->preparedBytes(rows, k) : 0);
   for (size_t row = 0; isPrepared && row < rows; row += 16) {
-    fast->prepareRows(format, a.data, aStride, k, row, row + 16 < rows ? row + 16 : rows, prepared.data);
+    manyRows->prepareRows(format, a.data, aStride, k, row, row + 16 < rows ? row + 16 : rows, prepared.data);
   }
-  Bytes scratch(isFast ? fast->scratchBytes(format, k) : kernels.scratchBytes(format, k));
-  const auto tile = isFast ? fast->matmulTile : kernels.matmulTile;
+  Bytes scratch(ofManyRows ? manyRows->scratchBytes(format, k) : kernels.scratchBytes(format, k));
+  const auto tile = ofManyRows ? manyRows->matmulTile : kernels.matmulTile;
   tile(format, out.floats(), n * 4, isPrepared ? prepared.data : a.data, aStride, rows, packed.data, n, k,
        flags & 1 ? bias->floats() : nullptr, flags & 4 ? out.floats() : flags & 2 ? residual->floats() : nullptr, n * 4,
        first, last, scratch.data);
@@ -142,14 +145,14 @@ int main() {
     std::string level(size_t(request[8]), ' ');
     if (!read(level.data(), level.size())) return 1;
     const MatrixKernels& kernels = *selectMatrixKernels(featuresOf(level));
-    const ManyRowKernels* fast = fastKernelsOf(level, request[1]);
+    const ManyRowKernels* manyRows = manyRowKernelsOf(level, request[1], request[7] & 8);
     if (request[0] == 0 || request[0] == 5) {
       char name[64] = {};
-      std::snprintf(name, sizeof name, "%s", request[0] == 0 ? kernels.name : fast != nullptr ? fast->name : "");
+      std::snprintf(name, sizeof name, "%s", request[0] == 0 ? kernels.name : manyRows != nullptr ? manyRows->name : "");
       write(name, sizeof name);
     } else {
-      if (request[0] == 4 && fast == nullptr) return 2;
-      run(kernels, fast, request);
+      if (request[0] == 4 && manyRows == nullptr) return 2;
+      run(kernels, manyRows, request);
     }
   }
   return std::fflush(stdout);

@@ -15,8 +15,10 @@ export interface Toolchain {
   readonly runner: readonly string[];
   /** Names of CLAVIS_CPU, best last. */
   readonly levels: readonly string[];
-  /** Names of CLAVIS_CPU under which there are fast kernels. */
+  /** Names of CLAVIS_CPU under which there are kernels for many rows in fast mode. */
   readonly fastLevels?: readonly string[];
+  /** The same in reproducible mode. */
+  readonly exactLevels?: readonly string[];
 }
 
 const sources = [
@@ -32,6 +34,7 @@ const sources = [
   "kernels/native/matmul-avx512vnni.cc",
   "kernels/native/matmul-many.cc",
   "kernels/native/matmul-amx-bf16.cc",
+  "kernels/native/matmul-amx-int8.cc",
   "kernels/native/matmul-fused-avx2.cc",
   "kernels/native/matmul-fused-avx512.cc",
   "kernels/native/matmul-pairs-avx512.cc",
@@ -50,6 +53,7 @@ const instructions: Readonly<Record<string, string>> = {
   "matmul-avxvnni": `+${avx2}+avx_vnni`,
   "matmul-avxvnni-evex": `+${avx2}+avx512vl+avx512_vnni`,
   "matmul-amx-bf16": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni+avx512_bf16+amx_tile+amx_bf16`,
+  "matmul-amx-int8": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni+amx_tile+amx_int8`,
   "matmul-fused-avx2": `+${avx2}`,
   "matmul-fused-avx512": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni`,
   "matmul-pairs-avx512": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni+avx512_bf16`,
@@ -71,6 +75,7 @@ const sanitizers = [
 ];
 
 const x86FastLevels = ["avx2", "avx512vnni", "amx-model", "amx"];
+const x86ExactLevels = ["amx-model", "amx"];
 const x86Levels = ["portable", "ssse3", "avx2", "avxvnni", "avx512vnni"];
 
 export const toolchains = {
@@ -81,6 +86,7 @@ export const toolchains = {
     runner: [],
     levels: x86Levels,
     fastLevels: x86FastLevels,
+    exactLevels: x86ExactLevels,
   },
   clang: {
     name: "clang",
@@ -90,6 +96,7 @@ export const toolchains = {
     runner: [],
     levels: x86Levels,
     fastLevels: x86FastLevels,
+    exactLevels: x86ExactLevels,
   },
   aarch64: {
     name: "aarch64",
@@ -125,6 +132,7 @@ export const toolchains = {
     runner: ["bochs-run"],
     levels: ["avx512vnni"],
     fastLevels: ["amx-model", "amx-unasked"],
+    exactLevels: ["amx-model", "amx-unasked"],
   },
   sanitized: {
     name: "sanitized",
@@ -133,6 +141,7 @@ export const toolchains = {
     runner: [],
     levels: x86Levels,
     fastLevels: x86FastLevels,
+    exactLevels: x86ExactLevels,
   },
 } as const satisfies Record<string, Toolchain>;
 
@@ -157,6 +166,7 @@ function changedMs(source: string): number {
     "grids.h",
     "matmul-avx512-vec.h",
     "matmul-many.h",
+    "matmul-amx.h",
     "matmul-fused.h",
     "matmul-fused-terms.h",
     "tiles.h",
@@ -246,15 +256,16 @@ export class Harness {
     this.#add([0, 0, 0, 0, 0, 0, 0, 0], level, [], 64);
   }
 
-  fastName(level: string, type: TensorType): void {
-    this.#add([5, tensorTypes[type].id, 0, 0, 0, 0, 0, 0], level, [], 64);
+  /** The name of the level's kernels for many rows, if it has such. */
+  manyRowName(level: string, type: TensorType, mode: "fast" | "exact"): void {
+    this.#add([5, tensorTypes[type].id, 0, 0, 0, 0, 0, mode === "exact" ? 8 : 0], level, [], 64);
   }
 
-  /** The product by the level's kernels, or by its fast ones. */
-  matmul(level: string, p: Product, how: "usual" | "fast" = "usual"): void {
-    const flags = (p.bias ? 1 : 0) | (p.residual ? 2 : 0) | (p.inPlace ? 4 : 0);
+  /** The product by the level's kernels, or by those that it has for many rows in fast or in reproducible mode. */
+  matmul(level: string, p: Product, how: "usual" | "fast" | "exact" = "usual"): void {
+    const flags = (p.bias ? 1 : 0) | (p.residual ? 2 : 0) | (p.inPlace ? 4 : 0) | (how === "exact" ? 8 : 0);
     const words = [
-      how === "fast" ? 4 : 1,
+      how === "usual" ? 1 : 4,
       tensorTypes[p.type].id,
       p.rows,
       p.n,
@@ -299,7 +310,7 @@ export class Harness {
 
 const bytesOfWords = (words: readonly number[]) => new Uint8Array(Int32Array.from(words).buffer);
 
-/** The answer to `kernelName` or `fastName`. */
+/** The answer to `kernelName` or `manyRowName`. */
 export const nameOf = (answer: Uint8Array): string => new TextDecoder().decode(answer).replaceAll("\0", "");
 
 /** Levels of a toolchain that this machine can run: those whose kernels are chosen when they are asked for. */
@@ -315,11 +326,11 @@ export const packedTypes = (Object.keys(tensorTypes) as TensorType[]).filter(
   (type) => isIntegerType(type) || type === "F32" || type === "F16" || type === "BF16",
 );
 
-/** The levels at which each type has fast kernels on this machine. */
-export function fastLevels(toolchain: Toolchain): Map<TensorType, string[]> {
+/** The levels at which each type has kernels for many rows on this machine. */
+export function manyRowLevels(toolchain: Toolchain, mode: "fast" | "exact"): Map<TensorType, string[]> {
   const harness = new Harness(toolchain);
-  const levels = toolchain.fastLevels ?? [];
-  for (const type of packedTypes) for (const level of levels) harness.fastName(level, type);
+  const levels = (mode === "fast" ? toolchain.fastLevels : toolchain.exactLevels) ?? [];
+  for (const type of packedTypes) for (const level of levels) harness.manyRowName(level, type, mode);
   const names = harness.run().map(nameOf);
   return new Map(
     packedTypes.map((type, i) => [type, levels.filter((_, j) => names[i * levels.length + j] !== "")]),

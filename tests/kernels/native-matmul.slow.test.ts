@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { isIntegerType } from "../../src/bytes/integer-blocks.ts";
+import type { TensorType } from "../../src/bytes/types.ts";
 import {
   activations,
   expected,
@@ -17,6 +18,7 @@ import {
 import {
   Harness,
   isInstalled,
+  manyRowLevels,
   nameOf,
   type Product,
   packedTypes,
@@ -25,26 +27,39 @@ import {
   toolchains,
 } from "./native-matmul-harness.ts";
 
-// Every kernel of every level against the reference, bit by bit. CLAVIS_NATIVE_TOOLCHAIN chooses how the kernels are
-// built and run: "sanitized" adds AddressSanitizer and UndefinedBehaviorSanitizer; "aarch64", "neoverse-n1" and
-// "cortex-a53" run them under qemu.
+// Every kernel of every level against the reference, bit by bit; those for many rows that reproducible mode takes among
+// them. CLAVIS_NATIVE_TOOLCHAIN chooses how the kernels are built and run: "sanitized" adds AddressSanitizer and
+// UndefinedBehaviorSanitizer; "aarch64", "neoverse-n1" and "cortex-a53" run them under qemu.
 
 const toolchain: Toolchain =
   toolchains[(process.env.CLAVIS_NATIVE_TOOLCHAIN ?? "native") as keyof typeof toolchains];
 const installed = isInstalled(toolchain);
 const levels = installed ? runnableLevels(toolchain) : [];
 
-/** Asks all levels for the products and compares each with the reference. */
-function expectProducts(products: readonly Product[]): void {
+/** A level's usual kernels, or those that it has for many rows. */
+interface Way {
+  readonly level: string;
+  readonly how: "usual" | "exact";
+}
+
+const levelsOfManyRows = installed ? manyRowLevels(toolchain, "exact") : new Map<TensorType, string[]>();
+const manyRowWays = (type: TensorType): Way[] =>
+  levelsOfManyRows.get(type)!.map((level) => ({ level, how: "exact" }));
+const waysOf = (type: TensorType): Way[] => [
+  ...levels.map((level): Way => ({ level, how: "usual" })),
+  ...manyRowWays(type),
+];
+
+/** Computes the products in all ways and compares each with the reference. */
+function expectProducts(products: readonly Product[], ways = waysOf): void {
   const harness = new Harness(toolchain);
-  for (const product of products) for (const level of levels) harness.matmul(level, product);
+  const asked = products.flatMap((product) => ways(product.type).map((way) => ({ product, ...way })));
+  for (const { product, level, how } of asked) harness.matmul(level, product, how);
   const answers = harness.run();
-  products.forEach((product, i) => {
-    const want = expected(product);
-    levels.forEach((level, j) => {
-      const what = `${level} ${product.type} rows ${product.rows} n ${product.n} k ${product.k}`;
-      expectSameBits(floats(answers[i * levels.length + j]), want, what);
-    });
+  const wanted = new Map(products.map((product) => [product, expected(product)]));
+  asked.forEach(({ product, level, how }, i) => {
+    const what = `${level} (${how}) ${product.type} rows ${product.rows} n ${product.n} k ${product.k}`;
+    expectSameBits(floats(answers[i]), wanted.get(product)!, what);
   });
 }
 
@@ -143,21 +158,30 @@ describe.skipIf(!installed)(`native matrix kernels (${toolchain.name})`, () => {
         ...{ rows, start: (7 * rows) % (most - rows + 1) },
       }));
       const harness = new Harness(toolchain);
-      for (const level of levels) {
+      const ways = waysOf(type);
+      for (const { level, how } of ways) {
         for (let row = 0; row < most; row++) harness.matmul(level, rowsFrom(row, 1));
-        for (const { start, rows } of groups) harness.matmul(level, rowsFrom(start, rows));
+        for (const { start, rows } of groups) harness.matmul(level, rowsFrom(start, rows), how);
       }
       const answers = harness.run().map(floats);
-      const perLevel = most + groups.length;
-      levels.forEach((level, i) => {
-        const ofLevel = answers.slice(i * perLevel, (i + 1) * perLevel);
+      const perWay = most + groups.length;
+      ways.forEach(({ level, how }, i) => {
+        const ofWay = answers.slice(i * perWay, (i + 1) * perWay);
         groups.forEach(({ start, rows }, j) => {
           const want = Float32Array.from({ length: rows * together.n }, (_, at) => {
-            return ofLevel[start + Math.floor(at / together.n)][at % together.n];
+            return ofWay[start + Math.floor(at / together.n)][at % together.n];
           });
-          expectSameBits(ofLevel[most + j], want, `${level}, rows ${start} to ${start + rows}`);
+          expectSameBits(ofWay[most + j], want, `${level} (${how}), rows ${start} to ${start + rows}`);
         });
       });
+    });
+
+    test.runIf(manyRowWays(type).length > 0)("many rows: agrees beyond a panel and along all of k", () => {
+      // Widths are cut at 1,024; a panel has 256 columns, and fewer where they would take more than 1 MB.
+      expectProducts(
+        [product(type, 17, 289, 1280), product(type, 3, 145, 8192), product(type, 33, 18, 2304)],
+        manyRowWays,
+      );
     });
 
     test("gives rows back as they were", () => {
@@ -175,6 +199,27 @@ describe.skipIf(!installed)(`native matrix kernels (${toolchain.name})`, () => {
         });
       });
     });
+  });
+
+  // One run for all types: under an emulator each begins with starting a system.
+  const isReal = ({ level }: Way) => /^amx(-unasked)?$/.test(level);
+  const withTiles = packedTypes.filter((type) => manyRowWays(type).some(isReal));
+  test.skipIf(withTiles.length === 0)("tiles: the instructions agree", () => {
+    const shapes = [
+      [1, 1, 256],
+      [16, 16, 512],
+      [17, 33, 256],
+      [35, 50, 1280],
+    ] as const;
+    const halves = [0, 0x8000, 1, 0x8001, 0x03ff, 0x0400, 0x7bff, 0xfbff];
+    const products = withTiles.flatMap((type) => [
+      ...shapes.map(([rows, n, k]) => product(type, rows, n, k)),
+      ...withBiasAndResidual(product(type, 19, 18, 256)),
+      ...[0x00, 0xff, 0x80, 0x7f].map((byte) => product(type, 17, 17, 512, { byte, halves })),
+      product(type, 20, 40, 512, {}),
+      ...widths(type).map((k) => product(type, 18, 17, k)),
+    ]);
+    expectProducts(products, (type) => manyRowWays(type).filter(isReal));
   });
 
   test("activations are quantised as the reference does", () => {

@@ -4,6 +4,11 @@ import { wasmDevice } from "../../src/devices/wasm/device.ts";
 import { nodePlatform } from "../../src/devices/wasm/node-platform.ts";
 import { levels } from "./native.ts";
 
+const { exactKernels } = await nativeDevice({ level: "amx-model" }).describe();
+
+/** Tiles modelled, where the processor has what is around them: above the others, so the last. */
+const modelled = exactKernels?.includes("amxint8-model") ? ["amx-model"] : [];
+
 /** One set of kernels, to run on any number of threads. */
 export interface Kernels {
   readonly name: string;
@@ -18,7 +23,7 @@ export const everyKernels: readonly Kernels[] = [
       device: (threads) => wasmDevice(nodePlatform, { kernels, threads }),
     }),
   ),
-  ...levels.map(
+  ...[...levels, ...modelled].map(
     (level): Kernels => ({
       name: `native, ${level}`,
       device: (threads) => nativeDevice({ level, threads }),

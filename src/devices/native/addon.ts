@@ -74,6 +74,8 @@ export interface KernelDescription {
   readonly rows: string;
   /** Levels of fast mode's kernels for many rows, with commas; "" where there are none. */
   readonly fast: string;
+  /** The same in reproducible mode. */
+  readonly exact: string;
   /** Rows of a matrix that lie interleaved once packed. */
   readonly group: number;
 }

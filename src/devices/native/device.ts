@@ -60,13 +60,14 @@ export function nativeDevice(options: NativeDeviceOptions = {}): NativeDevice {
       const state = load();
       const base = { name: "native", threads: threads() } as const;
       if ("reason" in state) return { ...base, available: false, reason: state.reason, kernels: "none" };
-      const { level: kernels, fast } = state.addon.describe(level);
+      const { level: kernels, fast, exact } = state.addon.describe(level);
       if (kernels === "baseline" && level === undefined) {
         const reason =
           "this processor has neither SSSE3 nor NEON, and WebAssembly is quicker than plain code";
         return { ...base, available: false, reason, kernels };
       }
-      return { ...base, available: true, kernels, ...(fast && { fastKernels: fast }) };
+      const forPrompts = { ...(fast && { fastKernels: fast }), ...(exact && { exactKernels: exact }) };
+      return { ...base, available: true, kernels, ...forPrompts };
     },
 
     async measure(): Promise<DeviceMeasurement> {
