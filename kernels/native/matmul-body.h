@@ -498,8 +498,10 @@ TARGET static size_t runFloatRows(const Tile& t, size_t row, size_t rows) {
   return row;
 }
 
+/// Not inlined, as with all formats in one function gcc fits some into fewer registers than there are: IQ2_XXS with
+/// AVX-512 took half as long again.
 template <class Form>
-TARGET static void runTile(const Tile& t, size_t rows) {
+__attribute__((noinline)) TARGET static void runTile(const Tile& t, size_t rows) {
   size_t row = 0;
   if constexpr (Vec::mostRows >= 8) row = runRows<Form, Vec::manyParts, 8>(t, row, rows);
   if constexpr (Vec::mostRows >= 4) row = runRows<Form, Vec::manyParts, 4>(t, row, rows);
