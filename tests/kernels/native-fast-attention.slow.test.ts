@@ -444,3 +444,15 @@ describe.skipIf(kernels.size === 0).each([...kernels])("fast attention, %s", (ke
     }
   });
 });
+
+test.runIf(kernels.has("amxbf16") && kernels.has("amxbf16-model"))(
+  "tiles: the instructions give the bits of their model",
+  async () => {
+    for (const n of [48, 64, 128]) {
+      const shape = { n, heads: 6, kvHeads: 2, window: 150 };
+      const plan = attentionPlan(shape, ordinary(shape));
+      const want = await outputs("amx-model", plan, someSteps());
+      expect(await outputs("", plan, someSteps()), `heads of ${n}`).toEqual(want);
+    }
+  },
+);
