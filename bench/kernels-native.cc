@@ -183,7 +183,6 @@ int main(int count, char** arguments) {
     });
     for (const Named& format : kFormats) {
       if (!formats.empty() && std::find(formats.begin(), formats.end(), format.name) == formats.end()) continue;
-      const ManyRowKernels* fast = selectManyRowKernels(features, format.id, false);
       const size_t group = kernels.packedBytes(format.id, kernels.group, k);
       const size_t n = (megabytes << 20) / group * kernels.group;
       const double bytes = double(n) * double(rowBytesOf(format.id, k));
@@ -212,34 +211,39 @@ int main(int count, char** arguments) {
         std::fflush(stdout);
       }
       std::printf("\n");
-      if (fast == nullptr) continue;
-      std::vector<uint8_t> fastScratch(fast->scratchBytes(format.id, k) + 64);
-      std::vector<uint8_t> prepared(fast->preparedBytes != nullptr ? fast->preparedBytes(mostRows, k) + 64 : 0);
-      const auto aligned = [](std::vector<uint8_t>& bytes) {
-        return reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(bytes.data()) + 63) & ~uintptr_t{63});
-      };
-      const uint8_t* a = integers ? quantized.data() : reinterpret_cast<uint8_t*>(x.data());
-      const size_t aStride = integers ? q8Stride : k * 4;
-      std::printf("%-11s %-7s %9s %11s", fast->name, format.name, "", "");
-      for (const std::string& text : rowCounts) {
-        const size_t rows = std::min<size_t>(std::strtoul(text.c_str(), nullptr, 10), mostRows);
-        if (rows < fast->fromRows) {
-          std::printf(" %10s", "");
-          continue;
-        }
-        const size_t columns = std::min<size_t>(n, rows < 64 ? 1024 : 512);
-        const double time = best(5, [&] {
-          if (!prepared.empty()) fast->prepareRows(format.id, a, aStride, k, 0, rows, aligned(prepared));
-          for (size_t first = 0; first < columns; first += fast->mostColumns) {
-            fast->matmulTile(format.id, out.data(), columns * 4, prepared.empty() ? a : aligned(prepared), aStride, rows,
-                             packed, columns, k, nullptr, nullptr, 0, first,
-                             std::min(first + fast->mostColumns, columns), aligned(fastScratch));
+      const ManyRowKernels* before = nullptr;
+      for (const bool exact : {false, true}) {
+        const ManyRowKernels* many = selectManyRowKernels(features, format.id, exact);
+        if (many == nullptr || many == before) continue;
+        before = many;
+        std::vector<uint8_t> manyScratch(many->scratchBytes(format.id, k) + 64);
+        std::vector<uint8_t> prepared(many->preparedBytes != nullptr ? many->preparedBytes(mostRows, k) + 64 : 0);
+        const auto aligned = [](std::vector<uint8_t>& bytes) {
+          return reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(bytes.data()) + 63) & ~uintptr_t{63});
+        };
+        const uint8_t* a = integers ? quantized.data() : reinterpret_cast<uint8_t*>(x.data());
+        const size_t aStride = integers ? q8Stride : k * 4;
+        std::printf("%-11s %-7s %9s %11s", many->name, format.name, "", "");
+        for (const std::string& text : rowCounts) {
+          const size_t rows = std::min<size_t>(std::strtoul(text.c_str(), nullptr, 10), mostRows);
+          if (rows < many->fromRows) {
+            std::printf(" %10s", "");
+            continue;
           }
-        });
-        std::printf(" %10.0f", 2.0 * double(rows) * double(columns) * double(k) / time * 1e-9);
-        std::fflush(stdout);
+          const size_t columns = std::min<size_t>(n, rows < 64 ? 1024 : 512);
+          const double time = best(5, [&] {
+            if (!prepared.empty()) many->prepareRows(format.id, a, aStride, k, 0, rows, aligned(prepared));
+            for (size_t first = 0; first < columns; first += many->mostColumns) {
+              many->matmulTile(format.id, out.data(), columns * 4, prepared.empty() ? a : aligned(prepared), aStride, rows,
+                               packed, columns, k, nullptr, nullptr, 0, first,
+                               std::min(first + many->mostColumns, columns), aligned(manyScratch));
+            }
+          });
+          std::printf(" %10.0f", 2.0 * double(rows) * double(columns) * double(k) / time * 1e-9);
+          std::fflush(stdout);
+        }
+        std::printf("\n");
       }
-      std::printf("\n");
     }
     std::printf("%-11s quantize %.1f GB/s\n", level.c_str(), double(mostRows * k * 4) / quantizing * 1e-9);
   }

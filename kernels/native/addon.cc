@@ -324,7 +324,7 @@ unsigned teamOf(size_t wish) {
 /// The names of the kernels for many rows that a mode takes, for weights of one kind or another, with commas.
 std::string manyRowNames(const CpuFeatures& features, bool exact) {
   std::string names;
-  for (const int format : {kQ4_0, kBF16, kF16, kF32}) {
+  for (const int format : {kQ4_0, kQ4_K, kQ6_K, kBF16, kF16, kF32}) {
     const ManyRowKernels* kernels = selectManyRowKernels(features, format, exact);
     if (kernels != nullptr && names.find(kernels->name) == std::string::npos) {
       names += (names.empty() ? "" : ", ") + std::string(kernels->name);

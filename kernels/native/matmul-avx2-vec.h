@@ -88,6 +88,7 @@ struct Vec {
   LANES Codes nearest(Floats x) { return _mm256_cvtps_epi32(x); }
   LANES Floats add(Floats x, Floats y) { return _mm256_add_ps(x, y); }
   LANES Floats mul(Floats x, Floats y) { return _mm256_mul_ps(x, y); }
+  LANES Floats fusedAdd(Floats x, Floats y, Floats sum) { return _mm256_fmadd_ps(x, y, sum); }
   LANES Floats negate(Floats x) { return fromBits(_mm256_xor_si256(toBits(x), splatWord(0x80000000))); }
 
 #if defined(CLAVIS_DPBUSD)

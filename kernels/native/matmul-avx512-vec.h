@@ -73,6 +73,7 @@ struct Vec {
   LANES Codes nearest(Floats x) { return _mm512_cvtps_epi32(x); }
   LANES Floats add(Floats x, Floats y) { return _mm512_add_ps(x, y); }
   LANES Floats mul(Floats x, Floats y) { return _mm512_mul_ps(x, y); }
+  LANES Floats fusedAdd(Floats x, Floats y, Floats sum) { return _mm512_fmadd_ps(x, y, sum); }
   LANES Floats negate(Floats x) { return fromBits(_mm512_xor_si512(toBits(x), splatWord(0x80000000))); }
 
   template <int bits, int units>

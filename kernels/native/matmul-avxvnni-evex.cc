@@ -15,11 +15,7 @@ namespace clavis {
 namespace avxvnniEvex {
 namespace {
 
-/// _mm256_dpbusd_epi32. As the intrinsic it would need a target that lets the compiler use AVX-512 everywhere else, too.
-TARGET inline __attribute__((always_inline)) __m256i evexDpbusd(__m256i sum, __m256i codes, __m256i activations) {
-  __asm__("%{evex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(codes), "x"(activations));
-  return sum;
-}
+#include "evex-dpbusd.h"
 
 #include "matmul-avx2-vec.h"
 

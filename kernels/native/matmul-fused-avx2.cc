@@ -18,7 +18,6 @@ namespace {
 /// Twelve sums, three weights and an activation of the sixteen registers.
 constexpr int kFusedColumns = 3, kFusedRows = 4;
 
-TARGET static inline Vec::Floats fusedAdd(Vec::Floats x, Vec::Floats y, Vec::Floats sum) { return _mm256_fmadd_ps(x, y, sum); }
 TARGET static inline float sumOf(Vec::Floats x) {
   __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
   four = _mm_add_ps(four, _mm_movehl_ps(four, four));

@@ -22,7 +22,6 @@ namespace {
 /// 24 sums, four weights and an activation of the 32 registers.
 constexpr int kFusedColumns = 4, kFusedRows = 6;
 
-TARGET static inline Vec::Floats fusedAdd(Vec::Floats x, Vec::Floats y, Vec::Floats sum) { return _mm512_fmadd_ps(x, y, sum); }
 TARGET static inline float sumOf(Vec::Floats x) { return _mm512_reduce_add_ps(x); }
 
 #include "matmul-fused.h"

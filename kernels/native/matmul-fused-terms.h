@@ -1,5 +1,5 @@
-// The terms of matmul-fused.h for weights that become f32. Included after it, with fusedAdd(x, y, sum) = x · y + sum, and
-// how many sums the registers hold: kFusedColumns × kFusedRows.
+// The terms of matmul-fused.h for weights that become f32. Included after it, with how many sums the registers hold:
+// kFusedColumns × kFusedRows.
 
 /// Sums in f32 of weights that become f32.
 template <int format>
@@ -17,5 +17,5 @@ struct FusedTerms {
   }
   FUSED void prepare(const uint8_t* from, uint8_t* to) { std::memcpy(to, from, 4 * step); }
   FUSED Vec::Floats activations(const uint8_t* row, size_t at) { return Vec::loadFloats(row + 4 * at); }
-  FUSED Vec::Floats add(Vec::Floats sum, Vec::Floats w, Vec::Floats a) { return fusedAdd(w, a, sum); }
+  FUSED Vec::Floats add(Vec::Floats sum, Vec::Floats w, Vec::Floats a) { return Vec::fusedAdd(w, a, sum); }
 };

@@ -112,6 +112,26 @@ bool int8TilesWork() { return false; }
 
 #endif
 
+#if defined(__x86_64__)
+namespace {
+
+/// Those of a format's kernels for panels that are quicker than the usual ones, of the level that
+/// selectMatrixKernels(features) has; else nullptr.
+const ManyRowKernels* panelsOf(const CpuFeatures& features, int format, bool exact) {
+  const auto choose = [=](const ManyRowKernels& fused, const ManyRowKernels& same) {
+    if (!exact && fused.multiplies(format)) return &fused;
+    return same.multiplies(format) ? &same : nullptr;
+  };
+  if (features.avx512 && features.avx512vnni) return choose(fusedPanelAvx512Kernels, panelAvx512Kernels);
+  if (features.avxvnni) return choose(fusedPanelAvxvnniKernels, panelAvxvnniKernels);
+  if (features.avxvnniTwin) return choose(fusedPanelAvxvnniEvexKernels, panelAvxvnniEvexKernels);
+  if (features.avx2) return choose(fusedPanelAvx2Kernels, panelAvx2Kernels);
+  return nullptr;
+}
+
+}  // namespace
+#endif
+
 const ManyRowKernels* selectManyRowKernels(const CpuFeatures& features, int format, bool exact) {
   const auto suits = [=](const ManyRowKernels& kernels) {
     return (kernels.exact || !exact) && kernels.multiplies(format);
@@ -124,6 +144,7 @@ const ManyRowKernels* selectManyRowKernels(const CpuFeatures& features, int form
   if (features.amxModel && suits(amxInt8ModelKernels)) return &amxInt8ModelKernels;
 #endif
 #if defined(__x86_64__)
+  if (const ManyRowKernels* panels = panelsOf(features, format, exact)) return panels;
   if (features.avx512bf16 && suits(pairsAvx512Kernels)) return &pairsAvx512Kernels;
   if (features.avx512vnni && suits(fusedAvx512Kernels)) return &fusedAvx512Kernels;
   if (features.avx2 && suits(fusedAvx2Kernels)) return &fusedAvx2Kernels;

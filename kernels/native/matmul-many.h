@@ -75,6 +75,11 @@ bool int8TilesWork();
 extern const ManyRowKernels fusedAvx2Kernels;
 extern const ManyRowKernels fusedAvx512Kernels;
 extern const ManyRowKernels pairsAvx512Kernels;
+/// Weights of integer formats, unpacked once for all rows; the fused ones round otherwise.
+extern const ManyRowKernels panelAvx2Kernels, fusedPanelAvx2Kernels;
+extern const ManyRowKernels panelAvxvnniKernels, fusedPanelAvxvnniKernels;
+extern const ManyRowKernels panelAvxvnniEvexKernels, fusedPanelAvxvnniEvexKernels;
+extern const ManyRowKernels panelAvx512Kernels, fusedPanelAvx512Kernels;
 #endif
 
 #if defined(CLAVIS_AMX)

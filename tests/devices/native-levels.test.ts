@@ -36,7 +36,10 @@ describeNative("native: levels of instructions", () => {
       nativeDevice({ level })
         .kernelNames({ ...plan, mode })
         .at(-1);
-    expect(lastName("avx512vnni", "reproducible")).toBe("matmul_f32_q8_q80_avx512vnni");
+    // Q8_0 gains nothing from panels with AVX2.
+    expect(lastName("avx2", "fast")).toBe("matmul_f32_q8_q80_avx2");
+    expect(lastName("avx512vnni", "reproducible")).toBe("matmul_f32_q8_q80_avx512vnni+avx512panel");
+    expect(lastName("avx512vnni", "fast")).toBe("matmul_f32_q8_q80_avx512vnni+avx512panel");
     expect(lastName("amx-model", "reproducible")).toBe("matmul_f32_q8_q80_avx512vnni+amxint8-model");
     expect(lastName("amx-model", "fast")).toBe("matmul_f32_q8_q80_avx512vnni+amxbf16-model");
     expect(await nativeDevice({ level: "amx-model" }).describe()).toMatchObject({

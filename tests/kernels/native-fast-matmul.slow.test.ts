@@ -81,13 +81,19 @@ function activationValues({ type, x, rows, k }: Product): Float64Array {
 }
 
 /**
- * How far each output may lie from the reference's. A factor rounded to bf16 is off by 2^-8 of itself at most, so a
- * product of two by little more than 2^-7; sums in f32 by 2^-24 for each addition, on either side; and numbers below
- * 2^-126 may become zero.
+ * How far each output may lie from the reference's. Sums in f32 are off by 2^-24 for each addition, on either side, and
+ * numbers below 2^-126 may become zero. Then, by the kernels:
+ *
+ * - Factors of bf16 are off by 2^-8 of themselves at most, so a product of two by little more than 2^-7. Every value of k
+ *   is an addition.
+ * - Panels add whole numbers, which are exact, and round for each 32 values at most three products and three additions;
+ *   so either way is off by (3·k/32 + 3) · 2^-24 of all magnitudes, and by 2^-23 for bias and residual.
  */
-function bounds(p: Product): Float64Array {
+function bounds(p: Product, by: "bf16" | "panels"): Float64Array {
   const { value, parts } = weightValues(p);
   const a = activationValues(p);
+  const ofFactors = by === "bf16" ? 2 ** -7 + 2 ** -16 : 0;
+  const ofSums = (by === "bf16" ? p.k + 16 : 3 * (p.k / 32) + 5) * 2 ** -23;
   const allowed = new Float64Array(p.rows * p.n);
   for (let row = 0; row < p.rows; row++) {
     for (let column = p.first ?? 0; column < (p.last ?? p.n); column++) {
@@ -101,21 +107,27 @@ function bounds(p: Product): Float64Array {
         small += magnitude + Math.abs(value[column * p.k + i]) + 1;
       }
       const added = Math.abs(p.bias?.[column] ?? 0) + Math.abs(p.residual?.[row * p.n + column] ?? 0);
-      allowed[row * p.n + column] =
-        sum * (2 ** -7 + 2 ** -16) + (roundings + added) * (p.k + 16) * 2 ** -23 + small * 2 ** -125;
+      allowed[row * p.n + column] = sum * ofFactors + (roundings + added) * ofSums + small * 2 ** -125;
     }
   }
   return allowed;
 }
 
-function expectNear(got: Float32Array, p: Product, what: string): void {
+/** Compares what kernels of several levels give for a product with the reference. */
+function expectNear(answers: ReadonlyMap<string, Float32Array>, p: Product): void {
   const want = expected(p);
-  const allowed = bounds(p);
-  for (let i = 0; i < want.length; i++) {
-    // Where sums leave the range of f32 the order decides what is left of them.
-    if (allowed[i] > 2 ** 118) continue;
-    const near = Number.isNaN(want[i]) ? Number.isNaN(got[i]) : Math.abs(got[i] - want[i]) <= allowed[i];
-    if (!near) expect.fail(`${what}, output ${i}: got ${got[i]}, want ${want[i]} ± ${allowed[i]}`);
+  const allowedBy = new Map<string, Float64Array>();
+  for (const [level, got] of answers) {
+    const by = isIntegerType(p.type) && !level.startsWith("amx") ? "panels" : "bf16";
+    if (!allowedBy.has(by)) allowedBy.set(by, bounds(p, by));
+    const allowed = allowedBy.get(by)!;
+    for (let i = 0; i < want.length; i++) {
+      // Where sums leave the range of f32 the order decides what is left of them.
+      if (allowed[i] > 2 ** 118) continue;
+      const near = Number.isNaN(want[i]) ? Number.isNaN(got[i]) : Math.abs(got[i] - want[i]) <= allowed[i];
+      const what = `${level} ${p.type} rows ${p.rows} n ${p.n} k ${p.k}`;
+      if (!near) expect.fail(`${what}, output ${i}: got ${got[i]}, want ${want[i]} ± ${allowed[i]}`);
+    }
   }
 }
 
@@ -132,10 +144,8 @@ describe.skipIf(!installed)(`native fast products (${toolchain.name})`, () => {
       for (const one of products) for (const level of levels) harness.matmul(level, one, "fast");
       const answers = harness.run();
       products.forEach((one, i) => {
-        levels.forEach((level, j) => {
-          const what = `${level} ${one.type} rows ${one.rows} n ${one.n} k ${one.k}`;
-          expectNear(floats(answers[i * levels.length + j]), one, what);
-        });
+        const ofLevel = (j: number) => floats(answers[i * levels.length + j]);
+        expectNear(new Map(levels.map((level, j) => [level, ofLevel(j)])), one);
       });
     }
 
@@ -234,7 +244,7 @@ describe.skipIf(!installed)(`native fast products (${toolchain.name})`, () => {
     [...products, ...deep].forEach((one, i) => {
       const what = `${one.type} rows ${one.rows} n ${one.n} k ${one.k}`;
       expectSameBits(answers[2 * i], answers[2 * i + 1], what);
-      expectNear(answers[2 * i], one, what);
+      expectNear(new Map([[real(one.type)!, answers[2 * i]]]), one);
     });
   });
 

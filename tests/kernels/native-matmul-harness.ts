@@ -38,6 +38,10 @@ const sources = [
   "kernels/native/matmul-fused-avx2.cc",
   "kernels/native/matmul-fused-avx512.cc",
   "kernels/native/matmul-pairs-avx512.cc",
+  "kernels/native/matmul-panel-avx2.cc",
+  "kernels/native/matmul-panel-avxvnni.cc",
+  "kernels/native/matmul-panel-avxvnni-evex.cc",
+  "kernels/native/matmul-panel-avx512.cc",
   "kernels/native/matmul-neon.cc",
   "kernels/native/matmul-dotprod.cc",
   "kernels/native/matmul-i8mm.cc",
@@ -57,6 +61,10 @@ const instructions: Readonly<Record<string, string>> = {
   "matmul-fused-avx2": `+${avx2}`,
   "matmul-fused-avx512": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni`,
   "matmul-pairs-avx512": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni+avx512_bf16`,
+  "matmul-panel-avx2": `+${avx2}`,
+  "matmul-panel-avxvnni": `+${avx2}+avx_vnni`,
+  "matmul-panel-avxvnni-evex": `+${avx2}+avx512vl+avx512_vnni`,
+  "matmul-panel-avx512": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni`,
   "matmul-avx512vnni": `+${avx2}+avx512f+avx512bw+avx512vl+avx512dq+avx512_vnni`,
 };
 
@@ -74,8 +82,8 @@ const sanitizers = [
   "-g1",
 ];
 
-const x86FastLevels = ["avx2", "avx512vnni", "amx-model", "amx"];
-const x86ExactLevels = ["amx-model", "amx"];
+const x86FastLevels = ["avx2", "avxvnni", "avx512vnni", "amx-model", "amx"];
+const x86ExactLevels = ["avx2", "avxvnni", "avx512vnni", "amx-model", "amx"];
 const x86Levels = ["portable", "ssse3", "avx2", "avxvnni", "avx512vnni"];
 
 export const toolchains = {
@@ -168,6 +176,8 @@ function changedMs(source: string): number {
     "matmul-many.h",
     "matmul-amx.h",
     "matmul-fused.h",
+    "matmul-panel.h",
+    "evex-dpbusd.h",
     "matmul-fused-terms.h",
     "tiles.h",
   ];
